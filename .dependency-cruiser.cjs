@@ -12,7 +12,20 @@ const table = {
   etcd: ['node', 'kv', 'grpc', 'api', 'raft'],
   client: ['grpc', 'api'],
   sim: ['raft', 'wire', 'storage', 'transport', 'kv', 'node', 'check'],
-  cli: ['raft', 'wire', 'storage', 'transport', 'node', 'kv', 'grpc', 'api', 'etcd', 'client', 'sim', 'check'],
+  cli: [
+    'raft',
+    'wire',
+    'storage',
+    'transport',
+    'node',
+    'kv',
+    'grpc',
+    'api',
+    'etcd',
+    'client',
+    'sim',
+    'check',
+  ],
 };
 
 const layer = ([folder, allowed]) => ({
@@ -28,7 +41,12 @@ const pure = ['raft', 'wire', 'api', 'kv', 'sim', 'check'].join('|');
 module.exports = {
   forbidden: [
     ...Object.entries(table).map(layer),
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'core-has-no-dependencies',
       severity: 'error',
@@ -47,7 +65,12 @@ module.exports = {
       from: { path: '^src/etcd/', pathNot: '\\.test\\.ts$' },
       to: { path: '^src/raft/', dependencyTypesNot: ['type-only'] },
     },
-    { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: '(\\.d\\.ts$|\\.test\\.ts$)' }, to: {} },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: '(\\.d\\.ts$|\\.test\\.ts$)' },
+      to: {},
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -62,6 +62,7 @@ import {
   type NodeId,
   type PersistentState,
   type SnapshotMeta,
+  type Term,
 } from './types.ts';
 
 export class Raft {
@@ -158,6 +159,10 @@ export class Raft {
   /** Cheaper than report() for what a driver asks every turn. */
   get leader(): NodeId {
     return this.#core.leader;
+  }
+
+  get currentTerm(): Term {
+    return this.#core.currentTerm;
   }
 
   get isLeader(): boolean {

@@ -1,0 +1,28 @@
+// Compiles src/ to dist/ and proves that the core still fits a browser.
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { bin, root, run } from './lib.mjs';
+
+const CORE_GZIP_BYTES_MAX = 40 * 1000;
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+run(bin('tsc'), ['-p', 'tsconfig.build.json']);
+
+const { outputFiles } = await build({
+  entryPoints: [join(root, 'dist/raft/index.js')],
+  bundle: true,
+  minify: true,
+  write: false,
+  format: 'esm',
+  platform: 'browser',
+});
+const size = gzipSync(outputFiles[0].contents).length;
+if (size > CORE_GZIP_BYTES_MAX) {
+  console.error(`kontiki/raft is ${size} bytes gzipped, more than ${CORE_GZIP_BYTES_MAX}.`);
+  process.exit(1);
+}
+console.error(`kontiki/raft: ${(size / 1000).toFixed(1)} kB gzipped as a browser bundle`);
+writeFileSync(join(root, 'dist', '.built'), '');

@@ -19,7 +19,7 @@ import { type ByteReader, type ByteWriter, WireError } from './bytes.ts';
 
 /** Bounds what one message or log record can make a decoder allocate. */
 export const ENTRIES_PER_RUN_MAX = 65_536;
-export const NODES_PER_LIST_MAX = 4096;
+const NODES_PER_LIST_MAX = 4096;
 /** An upper bound of what an entry costs beside its data and configuration. */
 export const ENTRY_OVERHEAD_BYTES = 32;
 

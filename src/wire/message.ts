@@ -11,8 +11,8 @@ import { beginFrame, endFrame } from './frame.ts';
 
 export const WIRE_VERSION = 1;
 export const MESSAGES_PER_FRAME_MAX = 16_384;
-export const PROPOSALS_PER_MESSAGE_MAX = 65_536;
-export const CHANGES_PER_MESSAGE_MAX = 4096;
+const PROPOSALS_PER_MESSAGE_MAX = 65_536;
+const CHANGES_PER_MESSAGE_MAX = 4096;
 
 /** A frame is closed once it is this large, so that a receiver can begin before all has arrived. */
 const FRAME_BYTES_TARGET = 1024 * 1024;

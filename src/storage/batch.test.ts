@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ByteWriter } from '../wire/bytes.ts';
+import {
+  BATCH_HEADER_BYTES,
+  batchBytes,
+  beginBatch,
+  isStamped,
+  readBatchHeader,
+  readPayload,
+  sealBatch,
+} from './batch.ts';
+
+const LINK = { sequence: 2 ** 40 + 3, segmentCrc: 0xdead_beef, previousCrc: 77 };
+
+function sealed(payload: Uint8Array, alignBytes: number): Uint8Array {
+  const writer = new ByteWriter(64);
+  beginBatch(writer);
+  writer.raw(payload);
+  sealBatch(writer, LINK, alignBytes);
+  return writer.copy();
+}
+
+test('a payload of any length comes back, and its size on disk is known before', () => {
+  const lengths = fc.oneof(fc.nat(2000), fc.nat(40_000), fc.constantFrom(471, 472, 982, 983));
+  fc.assert(
+    fc.property(lengths, fc.constantFrom(512, 4096), fc.nat(255), (length, align, salt) => {
+      const payload = Uint8Array.from({ length }, (_, i) => (i * 13 + salt) & 255);
+      const bytes = sealed(payload, align);
+      expect(bytes.length).toBe(batchBytes(length, align));
+      expect(bytes.length % align).toBe(0);
+      const header = readBatchHeader(bytes, 0)!;
+      expect(header).toMatchObject({ ...LINK, payloadBytes: length });
+      const found = readPayload(bytes, 0, bytes.length, header)!;
+      expect(Buffer.compare(found, payload)).toBe(0);
+      expect(isStamped(bytes, 0, bytes.length)).toBe(true);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('every length around the sector boundaries fits', () => {
+  for (let length = 0; length < 1600; length++) {
+    const payload = new Uint8Array(length).fill(length & 255);
+    const bytes = sealed(payload, 512);
+    const found = readPayload(bytes, 0, bytes.length, readBatchHeader(bytes, 0)!)!;
+    expect(Buffer.compare(found, payload), `length ${length}`).toBe(0);
+  }
+});
+
+test('a sector that was never written shows, even if the payload is all zeros', () => {
+  const bytes = sealed(new Uint8Array(3000), 512);
+  for (let at = 0; at < bytes.length; at += 512) {
+    const torn = bytes.slice();
+    torn.fill(0, at, at + 512);
+    expect(isStamped(torn, 0, torn.length)).toBe(false);
+  }
+  expect(isStamped(bytes.subarray(0, bytes.length - 1), 0, bytes.length)).toBe(false);
+});
+
+test('a header with any flipped bit is none', () => {
+  const bytes = sealed(new Uint8Array(10), 512);
+  for (let bit = 0; bit < BATCH_HEADER_BYTES * 8; bit++) {
+    const damaged = bytes.slice();
+    damaged[bit >> 3]! ^= 1 << (bit & 7);
+    expect(readBatchHeader(damaged, 0)).toBeNull();
+  }
+  expect(readBatchHeader(bytes.subarray(0, BATCH_HEADER_BYTES - 1), 0)).toBeNull();
+});

@@ -1,0 +1,205 @@
+// The segment files of a running log: the one that is written, the next one made ready in advance,
+// and the complete ones until compaction makes them superfluous.
+
+import type { LogIndex } from '../raft/types.ts';
+import { ByteWriter } from '../wire/bytes.ts';
+import { type BatchLink, beginBatch, sealBatch } from './batch.ts';
+import type { Disk, DiskFile } from './disk.ts';
+import { type Identity, StorageError } from './log-store.ts';
+import { type Checkpoint, writeCheckpointRecord } from './record.ts';
+import type { SegmentFacts } from './recovery.ts';
+import { encodeSegmentHeader, LOG_DIR, segmentPath } from './segment.ts';
+
+interface ActiveSegment {
+  readonly number: number;
+  readonly file: DiskFile;
+  readonly headerCrc: number;
+  /** Where batches after the checkpoint begin. */
+  readonly startBytes: number;
+  usedBytes: number;
+  maxIndex: LogIndex;
+}
+
+interface PreparedSegment {
+  readonly number: number;
+  readonly file: DiskFile;
+}
+
+interface Chain {
+  readonly sequence: number;
+  readonly previousCrc: number;
+}
+
+export interface SegmentOptions {
+  readonly segmentBytes: number;
+  readonly alignBytes: number;
+}
+
+export class LogSegments {
+  readonly #disk: Disk;
+  readonly #identity: Identity;
+  readonly #options: SegmentOptions;
+  readonly #onBackgroundError: (error: StorageError) => void;
+  #complete: SegmentFacts[];
+  /** Removals go one after the other, whoever asks. */
+  #removal: Promise<void> = Promise.resolve();
+  #nextNumber: number;
+  #active: ActiveSegment | null = null;
+  /** Null when none is ready or being made ready; resolves to null when there was no room. */
+  #prepared: Promise<PreparedSegment | null> | null = null;
+
+  constructor(
+    disk: Disk,
+    identity: Identity,
+    options: SegmentOptions,
+    complete: readonly SegmentFacts[],
+    nextNumber: number,
+    onBackgroundError: (error: StorageError) => void,
+  ) {
+    this.#onBackgroundError = onBackgroundError;
+    this.#disk = disk;
+    this.#identity = identity;
+    this.#options = options;
+    this.#complete = [...complete];
+    this.#nextNumber = nextNumber;
+  }
+
+  get active(): ActiveSegment | null {
+    return this.#active;
+  }
+
+  /** Bytes in use, without the preallocated space behind them. */
+  get usedBytes(): number {
+    let bytes = this.#active?.usedBytes ?? 0;
+    for (const segment of this.#complete) bytes += segment.usedBytes;
+    return bytes;
+  }
+
+  /** A batch goes into the active segment if it fits, or if a fresh one would not be larger. */
+  fits(batchBytes: number): boolean {
+    const active = this.#active;
+    if (active === null) return false;
+    if (active.usedBytes === active.startBytes) return true;
+    return active.usedBytes + batchBytes <= this.#options.segmentBytes;
+  }
+
+  /** Puts the next segment into use, begun by the checkpoint (and more records of that batch). */
+  async roll(
+    checkpoint: Checkpoint,
+    chain: Chain,
+    addRecords?: (writer: ByteWriter) => void,
+  ): Promise<Chain> {
+    const { number, file } = (await this.#takePrepared()) ?? (await this.#create());
+    const { alignBytes } = this.#options;
+    const { block, crc } = encodeSegmentHeader({
+      alignBytes,
+      identity: this.#identity,
+      number,
+      firstSequence: chain.sequence,
+      previousCrc: chain.previousCrc,
+    });
+    const writer = new ByteWriter();
+    beginBatch(writer);
+    writeCheckpointRecord(writer, checkpoint);
+    addRecords?.(writer);
+    const link: BatchLink = { ...chain, segmentCrc: crc };
+    const previousCrc = sealBatch(writer, link, alignBytes);
+    const bytes = new Uint8Array(block.length + writer.length);
+    bytes.set(block);
+    bytes.set(writer.view(), block.length);
+    await writeAndSync(file, bytes);
+    const old = this.#active;
+    const startBytes = bytes.length;
+    const usedBytes = startBytes;
+    this.#active = { number, file, headerCrc: crc, startBytes, usedBytes, maxIndex: 0 };
+    if (old !== null) {
+      const { number: oldNumber, usedBytes: oldBytes, maxIndex } = old;
+      this.#complete.push({ number: oldNumber, usedBytes: oldBytes, maxIndex });
+      await old.file.close();
+    }
+    this.#prepare();
+    return { sequence: chain.sequence + 1, previousCrc };
+  }
+
+  /** A snapshot replaced the whole log: nothing written before is needed any more. */
+  obsoleteAll(): void {
+    for (let i = 0; i < this.#complete.length; i++) {
+      this.#complete[i] = { ...this.#complete[i]!, maxIndex: 0 };
+    }
+    if (this.#active !== null) this.#active.maxIndex = 0;
+  }
+
+  /**
+   * Removes the oldest segments as long as all their entries lie before `keepFrom`. Each removal is
+   * durable before the next, so a crash never leaves a hole between segments.
+   */
+  removeBefore(keepFrom: LogIndex): Promise<void> {
+    const removal = this.#removal.then(() => this.#remove(keepFrom));
+    this.#removal = removal.catch(() => {});
+    return removal;
+  }
+
+  async #remove(keepFrom: LogIndex): Promise<void> {
+    while (this.#complete.length > 0 && this.#complete[0]!.maxIndex < keepFrom) {
+      const { number } = this.#complete[0]!;
+      this.#complete.shift();
+      await this.#disk.remove(segmentPath(number));
+      await this.#disk.syncDir(LOG_DIR);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#removal;
+    const prepared = await this.#prepared;
+    await prepared?.file.close();
+    await this.#active?.file.close();
+    this.#active = null;
+    this.#prepared = null;
+  }
+
+  #prepare(): void {
+    this.#prepared = this.#create().catch(error => {
+      // A full disk stops the log only when the space is needed: there may be room by then.
+      const failure = asStorageError(error);
+      if (failure.code !== 'FULL') this.#onBackgroundError(failure);
+      return null;
+    });
+  }
+
+  async #takePrepared(): Promise<PreparedSegment | null> {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    return prepared;
+  }
+
+  async #create(): Promise<PreparedSegment> {
+    const number = this.#nextNumber;
+    const path = segmentPath(number);
+    const file = await this.#disk.open(path, 'ifMissing');
+    try {
+      await file.truncate(0);
+      await file.allocate(this.#options.segmentBytes);
+      await file.sync();
+      await this.#disk.syncDir(LOG_DIR);
+    } catch (error) {
+      await file.close();
+      await this.#disk.remove(path).catch(() => {});
+      throw error;
+    }
+    this.#nextNumber = number + 1;
+    return { number, file };
+  }
+}
+
+function writeAndSync(file: DiskFile, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    file.writeAndSync(0, bytes, error => (error === null ? resolve() : reject(error)));
+  });
+}
+
+/** An error of the disk as a StorageError, which a disk should give already. */
+export function asStorageError(error: unknown): StorageError {
+  if (error instanceof StorageError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new StorageError('IO', message, { cause: error });
+}

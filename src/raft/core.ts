@@ -82,7 +82,8 @@ export interface Receiving {
 /** What one Ready handed to storage, until it is durable. */
 export interface InflightReady {
   readonly number: number;
-  readonly last: LogId | null;
+  /** The last entry written by it that is still wanted; see forgetWrites(). */
+  last: LogId | null;
   readonly hardState: HardState | null;
   readonly issuedTick: number;
 }
@@ -190,6 +191,14 @@ export class Core {
     this.resetElectionTimer();
   }
 
+  /**
+   * Rounds count within a term. Echoed under a newer term, the round of an old append would confirm
+   * reads of a leader that never sent it.
+   */
+  roundToEcho(m: { readonly term: Term; readonly round: number }): number {
+    return m.term === this.currentTerm ? m.round : 0;
+  }
+
   /** Leaves with the next Ready, without waiting for its persistence. */
   send(message: Message): void {
     this.outbox.messages.push(message);
@@ -198,6 +207,18 @@ export class Core {
   /** Leaves once everything this node has decided so far is durable (§3.8). */
   sendAfterPersist(message: Message): void {
     this.outbox.afterPersist.push(message);
+  }
+
+  /**
+   * Entries from `index` on were truncated or replaced: what is under way to the disk confirms only
+   * what lies before. (Index, term) alone would not tell, for the same entry may be written again.
+   */
+  forgetWrites(index: LogIndex): void {
+    for (const ready of this.inflight) {
+      if (ready.last === null || ready.last.index < index) continue;
+      const term = index === 0 ? undefined : this.log.term(index - 1);
+      ready.last = term === undefined ? null : { term, index: index - 1 };
+    }
   }
 
   refuse(batch: number, refusal: RefusalReason): void {

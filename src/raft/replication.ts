@@ -187,6 +187,7 @@ function takeEntries(core: Core, entries: readonly Entry[]): void {
     // AE3: delete the existing entry that conflicts and all that follow it (§5.3).
     core.cite('AE3', `entry ${first.index} has term ${log.term(first.index)}, not ${first.term}`);
     log.truncate(first.index);
+    core.forgetWrites(first.index);
   }
   // AE4: append any new entries not already in the log.
   core.cite('AE4');
@@ -231,7 +232,7 @@ function replyRejected(core: Core, m: AppendRequest, hint: LogId): void {
     term: core.currentTerm,
     rejected: m.prev.index,
     hint,
-    round: m.round,
+    round: core.roundToEcho(m),
   };
   if (core.isVoteDurable) core.send(reply);
   else core.sendAfterPersist(reply);

@@ -143,6 +143,7 @@ function install(core: Core, meta: SnapshotMeta): void {
   // IS6, IS7: keep what follows a matching entry, otherwise discard the entire log.
   core.cite(core.log.matches(meta.last) ? 'IS6' : 'IS7');
   core.log.restore(meta);
+  core.forgetWrites(0);
   // IS8: reset the state machine using the snapshot, and take its configuration.
   core.cite('IS8');
   core.outbox.snapshot = meta;
@@ -157,6 +158,6 @@ function reply(core: Core, m: SnapshotRequest, next: number): void {
     term: core.currentTerm,
     lastIndex: m.meta.last.index,
     next,
-    round: m.round,
+    round: core.roundToEcho(m),
   });
 }

@@ -1,0 +1,95 @@
+// Bugs that reviews and simulations found in the core, each as the shortest run that shows it.
+// docs/BUGS.md tells their stories.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'vitest';
+import type { Message } from '../../src/raft/messages.ts';
+import type { Entry, LogId } from '../../src/raft/types.ts';
+import { bytes, CoreCluster, entry, voters } from '../support/core-cluster.ts';
+
+function append(
+  from: number,
+  term: number,
+  prev: LogId,
+  entries: Entry[],
+  leaderCommit = 0,
+): Message {
+  return { kind: 'append', from, to: 1, term, prev, entries, leaderCommit, round: 1 };
+}
+
+const START = { term: 0, index: 0 };
+
+describe('Found and fixed', () => {
+  test('B1: the answer to an append of an older term confirms no read of the newer one', () => {
+    const c = new CoreCluster([1, 2, 3]);
+    c.elect(1);
+    for (let i = 0; i < 20; i++) {
+      c.read(1);
+      c.deliverAll();
+    }
+    c.read(1);
+    const delayed = c.take(m => m.kind === 'append' && m.to === 2).at(-1)!;
+    c.deliverAll();
+    c.step(1, { kind: 'transfer', to: 3 });
+    c.deliverAll();
+    c.step(3, { kind: 'transfer', to: 1 });
+    c.deliverAll();
+    assert.equal(c.report(1).role, 'leader');
+    assert.ok(c.report(1).currentTerm > delayed.term);
+    c.deliver(delayed);
+    for (const reply of c.take(m => m.from === 2)) c.deliver(reply);
+    c.isolate(1);
+    const read = c.read(1);
+    c.deliverAll();
+    assert.equal(c.readState(1, read), undefined);
+  });
+
+  test('B1: neither does the answer to a snapshot chunk of an older term', () => {
+    const c = new CoreCluster([1, 2, 3]);
+    c.deliver({ ...append(2, 7, START, []), round: 3 } as Message);
+    c.take();
+    const meta = { last: { term: 1, index: 3 }, config: voters(1, 2, 3), configIndex: 0 };
+    const chunk = { kind: 'snapshot' as const, from: 3, to: 1, term: 5, round: 99 };
+    c.deliver({ ...chunk, meta, offset: 0, data: bytes('x'), done: true });
+    const [reply] = c.take();
+    assert.equal(reply?.kind === 'snapshotReply' && reply.round, 0);
+  });
+
+  test('B2: an index written, replaced and written again is durable with the last write only', () => {
+    const options = { configuration: voters(1, 2, 3, 4, 5), autoPersist: false };
+    const c = new CoreCluster([1], options);
+    const prev = { term: 1, index: 1 };
+    c.deliver(append(2, 1, START, [entry(1, 1, 'a')]));
+    c.persist(1);
+    c.deliver(append(2, 2, prev, [entry(2, 2, 'b')]));
+    c.deliver(append(3, 3, prev, [entry(2, 3, 'x')]));
+    const ask = { kind: 'voteRequest' as const, from: 2, to: 1, term: 4, preVote: false };
+    c.deliver({ ...ask, transfer: true, last: { term: 3, index: 9 } });
+    c.deliver(append(2, 4, prev, [entry(2, 2, 'b'), entry(3, 4, 'c')], 3));
+    c.persist(1, false);
+    c.persist(1, false);
+    assert.equal(c.node(1).stored.entries.at(-1)?.term, 3);
+    assert.equal(c.report(1).stableIndex, 1);
+    assert.deepEqual(
+      c.node(1).applied.map(e => e.index),
+      [1],
+    );
+    c.persist(1);
+    assert.equal(c.report(1).stableIndex, 3);
+  });
+
+  test('B3: a snapshot over a log that is still being written waits for its own record', () => {
+    const c = new CoreCluster([1], { configuration: voters(1, 2, 3), autoPersist: false });
+    const meta = { last: { term: 1, index: 3 }, config: voters(1, 2, 3), configIndex: 0 };
+    const chunk = { kind: 'snapshot' as const, from: 2, to: 1, term: 1, round: 1 };
+    c.deliver({ ...chunk, meta, offset: 0, data: bytes('x'), done: true });
+    c.persist(1);
+    const entries = [1, 2, 3, 4, 5].map(i => entry(i, 1, `${i}`));
+    c.deliver(append(3, 2, START, entries));
+    const { raft, waiting } = c.node(1);
+    raft.step({ kind: 'snapshotWritten', from: 2, meta, next: 1, done: true, ok: true });
+    raft.step({ kind: 'persisted', ready: waiting[0]!.number });
+    assert.equal(raft.report().stableIndex, 0);
+    assert.equal(raft.report().last.index, 5);
+  });
+});

@@ -1,0 +1,292 @@
+// The tables in LMDB: for servers. Writes go into an overlay in memory that reads look into first;
+// the overlay is written to LMDB as one transaction when it is old or large enough, on LMDB's own
+// thread. LMDB thus always holds the state of some commit(), at most a little behind, and the Raft
+// log has what it lacks. Nothing here waits for a disk on the thread that applies commands.
+
+import { rmSync } from 'node:fs';
+import {
+  type Backend,
+  BackendError,
+  type BackendSize,
+  type Count,
+  type Position,
+  type Replacement,
+  type Snapshot,
+  type Table,
+} from './backend.ts';
+import type { Cursor } from './cursor.ts';
+import {
+  adoptBuilding,
+  discardBuilding,
+  type LmdbEnvironment,
+  openBuilding,
+  openNewest,
+} from './lmdb-environment.ts';
+import type { LmdbView } from './lmdb-view.ts';
+import { LayeredView, Overlay } from './overlay.ts';
+
+export interface LmdbOptions {
+  /** How long a commit may wait before it is written. */
+  readonly flushIntervalMs?: number;
+  /** Pending changes that start a write at once. */
+  readonly flushChangesMax?: number;
+  /** Address space set aside for the file; a larger file has to be mapped anew as it grows. */
+  readonly mapBytes?: number;
+}
+
+const FLUSH_INTERVAL_MS = 100;
+/** About 2 ms of work on the main thread; more only when the disk is slower than the changes. */
+const FLUSH_CHANGES_MAX = 4096;
+const MAP_BYTES = 64 * 1024 ** 3;
+
+interface Waiter {
+  readonly commit: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class LmdbBackend implements Backend {
+  readonly #directory: string;
+  readonly #flushIntervalMs: number;
+  readonly #flushChangesMax: number;
+  readonly #mapBytes: number;
+  #environment: LmdbEnvironment;
+  #base: LmdbView;
+  /** Changes since the last write began. */
+  #active = new Overlay();
+  /** Changes that are being written now; null when none are. */
+  #writing: Overlay | null = null;
+  #view: LayeredView;
+
+  /** The last commit() that is on disk. */
+  #durable: Position;
+  #committed: Position;
+  /** Commits are numbered, for a position may repeat. */
+  #commits = 0;
+  #durableCommits = 0;
+  /** Whether there are writes that no commit() has taken in yet. */
+  #isMidway = false;
+  #waiters: Waiter[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  #failure: BackendError | null = null;
+  #isClosed = false;
+
+  constructor(directory: string, options: LmdbOptions = {}) {
+    this.#directory = directory;
+    this.#flushIntervalMs = options.flushIntervalMs ?? FLUSH_INTERVAL_MS;
+    this.#flushChangesMax = options.flushChangesMax ?? FLUSH_CHANGES_MAX;
+    this.#mapBytes = options.mapBytes ?? MAP_BYTES;
+    this.#environment = openNewest(directory, this.#mapBytes);
+    this.#base = this.#environment.view();
+    this.#view = new LayeredView([this.#active], this.#base);
+    this.#durable = this.#environment.position();
+    this.#committed = this.#durable;
+  }
+
+  get durable(): Position {
+    return this.#durable;
+  }
+
+  /** Bytes in memory that wait for the disk. */
+  get pendingBytes(): number {
+    return this.#active.bytes + (this.#writing?.bytes ?? 0);
+  }
+
+  get(table: Table, key: Uint8Array): Uint8Array | undefined {
+    return this.#view.get(table, key);
+  }
+
+  peek(table: Table, key: Uint8Array): Uint8Array | undefined {
+    return this.#view.peek(table, key);
+  }
+
+  scan(table: Table, from: Uint8Array, to: Uint8Array | null): Cursor {
+    return this.#view.scan(table, from, to);
+  }
+
+  count(table: Table, from: Uint8Array, to: Uint8Array | null, max: number): Count {
+    return this.#view.count(table, from, to, max);
+  }
+
+  put(table: Table, key: Uint8Array, value: Uint8Array, isNew: boolean): void {
+    this.#isMidway = true;
+    this.#active.put(table, key, value, isNew);
+  }
+
+  remove(table: Table, key: Uint8Array): void {
+    this.#isMidway = true;
+    this.#active.remove(table, key);
+  }
+
+  commit(at: Position): void {
+    if (this.#failure !== null) throw this.#failure;
+    this.#isMidway = false;
+    this.#committed = at;
+    this.#commits++;
+    if (this.#writing !== null) return;
+    if (this.#active.changes >= this.#flushChangesMax) this.#startWriting();
+    else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
+  }
+
+  flush(): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#durableCommits === this.#commits) return Promise.resolve();
+    const done = new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ commit: this.#commits, resolve, reject });
+    });
+    if (this.#writing === null) this.#startWriting();
+    return done;
+  }
+
+  snapshot(): Snapshot {
+    const layers = [this.#active.freeze()];
+    if (this.#writing !== null) layers.push(this.#writing);
+    return new LmdbSnapshot(layers, this.#base, this.#environment);
+  }
+
+  async replace(): Promise<Replacement> {
+    const building = openBuilding(this.#directory, this.#mapBytes);
+    return new LmdbReplacement(building, {
+      finish: () => this.#adopt(),
+      abandon: () => discardBuilding(this.#directory),
+    });
+  }
+
+  size(): BackendSize {
+    return this.#environment.sizes();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    try {
+      await this.flush();
+    } finally {
+      this.#stopTimer();
+      this.#base.release();
+      await this.#environment.release();
+    }
+  }
+
+  #startWriting(): void {
+    this.#stopTimer();
+    if (this.#isMidway) throw new BackendError('a group of changes is not complete');
+    const changes = this.#active;
+    const at = this.#committed;
+    const commits = this.#commits;
+    this.#writing = changes;
+    this.#active = new Overlay();
+    this.#view = new LayeredView([this.#active, changes], this.#base);
+    this.#environment.write(changes, at).then(
+      () => this.#finishWriting(at, commits),
+      (cause: unknown) => this.#fail(cause),
+    );
+  }
+
+  #finishWriting(at: Position, commits: number): void {
+    const old = this.#base;
+    this.#base = this.#environment.view();
+    old.release();
+    this.#writing = null;
+    this.#view = new LayeredView([this.#active], this.#base);
+    this.#durable = at;
+    this.#durableCommits = commits;
+    const done = this.#waiters.filter(waiter => waiter.commit <= commits);
+    this.#waiters = this.#waiters.filter(waiter => waiter.commit > commits);
+    for (const waiter of done) waiter.resolve();
+    if (this.#commits === commits || this.#isMidway) return;
+    const isUrgent = this.#waiters.length > 0 || this.#active.changes >= this.#flushChangesMax;
+    if (isUrgent) this.#startWriting();
+    else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
+  }
+
+  /** A write that failed may or may not be on the disk: nothing after it can be trusted. */
+  #fail(cause: unknown): void {
+    this.#failure = new BackendError('the database could not be written', { cause });
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(this.#failure);
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  /** The built environment becomes ours; what is pending belongs to the old one and goes with it. */
+  async #adopt(): Promise<void> {
+    if (this.#writing !== null) await this.flush();
+    this.#stopTimer();
+    const old = this.#environment;
+    this.#base.release();
+    this.#environment = adoptBuilding(this.#directory, this.#mapBytes);
+    this.#base = this.#environment.view();
+    this.#active = new Overlay();
+    this.#view = new LayeredView([this.#active], this.#base);
+    this.#isMidway = false;
+    this.#durable = this.#environment.position();
+    this.#committed = this.#durable;
+    this.#durableCommits = this.#commits;
+    await old.release();
+    // A snapshot may still read the old files; they vanish from the disk when it closes them.
+    rmSync(old.path, { recursive: true, force: true });
+  }
+}
+
+class LmdbSnapshot extends LayeredView implements Snapshot {
+  readonly #base: LmdbView;
+  readonly #environment: LmdbEnvironment;
+  #isReleased = false;
+
+  constructor(layers: readonly Overlay[], base: LmdbView, environment: LmdbEnvironment) {
+    super(layers, base);
+    this.#base = base;
+    this.#environment = environment;
+    base.use();
+    environment.use();
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#base.release();
+    // Closing an environment that was replaced; nobody waits for it.
+    void this.#environment.release();
+  }
+}
+
+class LmdbReplacement implements Replacement {
+  readonly #building: LmdbEnvironment;
+  readonly #owner: { finish(): Promise<void>; abandon(): void };
+  #changes = new Overlay();
+
+  constructor(building: LmdbEnvironment, owner: { finish(): Promise<void>; abandon(): void }) {
+    this.#building = building;
+    this.#owner = owner;
+  }
+
+  put(table: Table, key: Uint8Array, value: Uint8Array): void {
+    this.#changes.put(table, key, value, true);
+  }
+
+  async drain(): Promise<void> {
+    await this.#write({ term: 0, index: 0 });
+  }
+
+  async finish(at: Position): Promise<void> {
+    await this.#write(at);
+    await this.#building.release();
+    await this.#owner.finish();
+  }
+
+  async abandon(): Promise<void> {
+    await this.#building.release();
+    this.#owner.abandon();
+  }
+
+  async #write(at: Position): Promise<void> {
+    const changes = this.#changes;
+    this.#changes = new Overlay();
+    await this.#building.write(changes, at);
+  }
+}

@@ -1,0 +1,298 @@
+// The multi-version key-value store with etcd's semantics: every change gets a revision, every
+// readable revision can be read. Deterministic: what it answers follows from its state and the
+// request alone, on every member and on every backend.
+//
+// This file keeps the revisions and writes single changes. Transactions are in txn.ts, leases in
+// lease-table.ts, the removal of old versions in sweep.ts, hashing in hash.ts.
+
+import { type ErrorStatus, etcdErrors } from '../api/errors.ts';
+import type { CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest } from '../api/kv.ts';
+import type { DeleteRangeResult, PutResult, RangeResult } from '../api/results.ts';
+import { readValue } from '../api/stored-key-value.ts';
+import { type Backend, BackendError, Table } from './backend.ts';
+import { compareBytes, EMPTY, RecordWriter } from './bytes.ts';
+import { type Change, type ChangeListener, changeOf } from './changes.ts';
+import { LeaseTable } from './lease-table.ts';
+import { RangeJob, type RangePlan, rangeOne } from './range.ts';
+import { advance, decodeEntry, encodeEntry, IndexEntry, writeRecord } from './record.ts';
+import { decodeState, encodeState, initialState, type StoreState } from './store-state.ts';
+import { currentKv, rangeBound } from './version-reader.ts';
+
+const STATE_KEY = new TextEncoder().encode('state');
+
+/** The answer to a command that changes nothing but the store's own counters. */
+export interface RevisionResult {
+  readonly revision: number;
+}
+
+export function isRefusal(result: object): result is ErrorStatus {
+  return 'text' in result;
+}
+
+export class Store {
+  readonly backend: Backend;
+  readonly leases: LeaseTable;
+  #state: StoreState;
+  /** Changes made by the command that is being applied; they get one revision together. */
+  #changesMade = 0;
+  #stateChanged = false;
+  #listener: ChangeListener | null = null;
+  #changes: Change[] = [];
+  /** The entry of the key at hand; used again for every change. */
+  readonly #entry = new IndexEntry();
+  readonly #stateWriter = new RecordWriter();
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+    this.leases = new LeaseTable(backend);
+    this.#state = this.#load();
+  }
+
+  get state(): Readonly<StoreState> {
+    return this.#state;
+  }
+
+  /** The revision of the last change; 1 in an empty store. */
+  get revision(): number {
+    return this.#state.revision;
+  }
+
+  /** -1 before the first compaction. */
+  get compactRevision(): number {
+    return this.#state.compactRevision;
+  }
+
+  /** The revision that reads inside of a running command see as current. */
+  get readRevision(): number {
+    return this.#state.revision + (this.#changesMade > 0 ? 1 : 0);
+  }
+
+  /** One listener at a time; null to stop. Nothing is gathered while there is none. */
+  listen(listener: ChangeListener | null): void {
+    this.#listener = listener;
+    this.#changes = [];
+  }
+
+  range(request: RangeRequest): RangeResult | ErrorStatus {
+    const plan = this.#plan(request);
+    if ('text' in plan) return plan;
+    if (request.rangeEnd.length === 0) return rangeOne(this.backend, plan);
+    return this.#job(plan).step(Infinity)!;
+  }
+
+  /** A range that is to be evaluated in slices; writes may go on between them. */
+  startRange(request: RangeRequest): RangeJob | ErrorStatus {
+    const plan = this.#plan(request);
+    return 'text' in plan ? plan : this.#job(plan);
+  }
+
+  /** Whether a read at a revision named by a client inside of a transaction is possible. */
+  checkRevision(revision: number): ErrorStatus | null {
+    return revision === 0 ? null : this.#checkReadable(revision);
+  }
+
+  /** Whether a put can be done; asked before anything of its command is written. */
+  checkPutState(request: PutRequest): ErrorStatus | null {
+    if (request.lease !== 0n && !this.leases.has(request.lease)) return etcdErrors.leaseNotFound;
+    if (!request.ignoreValue && !request.ignoreLease) return null;
+    const isThere = this.backend.peek(Table.LIVE, request.key) !== undefined;
+    return isThere ? null : etcdErrors.keyNotFound;
+  }
+
+  /** A put of its own command or inside of a transaction; checked before. */
+  put(request: PutRequest): PutResult {
+    const { key } = request;
+    const needsPrevious = request.prevKv || request.ignoreValue;
+    const previous = needsPrevious ? (currentKv(this.backend, key) ?? null) : null;
+    const value = request.ignoreValue && previous !== null ? readValue(previous) : request.value;
+    this.#put(key, value, request.ignoreLease ? null : request.lease);
+    return {
+      revision: this.readRevision,
+      encodedPrevKv: request.prevKv ? previous : null,
+    };
+  }
+
+  deleteRange(request: DeleteRangeRequest): DeleteRangeResult {
+    const keys = this.#keysIn(request.key, request.rangeEnd);
+    const encodedPrevKvs: Uint8Array[] = [];
+    for (const key of keys) {
+      if (request.prevKv) encodedPrevKvs.push(currentKv(this.backend, key) ?? EMPTY);
+      this.#delete(key);
+    }
+    return { revision: this.readRevision, deleted: keys.length, encodedPrevKvs };
+  }
+
+  /** Hides all versions that are superseded at `revision`. What it hides is swept away later. */
+  compact(request: CompactionRequest): RevisionResult | ErrorStatus {
+    if (request.revision <= this.compactRevision) return etcdErrors.compacted;
+    if (request.revision > this.revision) return etcdErrors.futureRevision;
+    this.#state.compactRevision = request.revision;
+    this.#stateChanged = true;
+    return { revision: this.revision };
+  }
+
+  /** Takes a lease away, and with it all its keys, in one revision. */
+  revokeLease(lease: bigint): RevisionResult | ErrorStatus {
+    if (!this.leases.has(lease)) return etcdErrors.leaseNotFound;
+    for (const key of this.leases.keysOf(lease)) this.#delete(key);
+    this.leases.remove(lease);
+    return { revision: this.readRevision };
+  }
+
+  /** Ends a command: its changes, if any, now have their revision. */
+  endCommand(): void {
+    if (this.#changesMade === 0) return;
+    this.#changesMade = 0;
+    this.#state.revision++;
+    this.#stateChanged = true;
+  }
+
+  /** Ends a batch of commands: writes the counters and tells the listener. */
+  endBatch(): void {
+    if (this.#stateChanged) {
+      const isNew = this.backend.peek(Table.META, STATE_KEY) === undefined;
+      const bytes = encodeState(this.#state, this.#stateWriter);
+      this.backend.put(Table.META, STATE_KEY, bytes, isNew);
+      this.#stateChanged = false;
+    }
+    if (this.#changes.length === 0) return;
+    const changes = this.#changes;
+    this.#changes = [];
+    this.#listener?.(changes);
+  }
+
+  /** For the sweep, which moves on without changing anything that can be seen. */
+  recordSweep(sweep: Pick<StoreState, 'sweptTo' | 'sweptRevision' | 'deadCount'>): void {
+    Object.assign(this.#state, sweep);
+    this.#stateChanged = true;
+  }
+
+  /** After the backend's content was replaced. */
+  reload(): void {
+    this.#state = this.#load();
+    this.#changesMade = 0;
+    this.#stateChanged = false;
+    this.#changes = [];
+  }
+
+  #plan(request: RangeRequest): RangePlan | ErrorStatus {
+    const current = this.readRevision;
+    const revision = request.revision > 0 ? request.revision : current;
+    const error = this.#checkReadable(revision);
+    if (error !== null) return error;
+    return { request, revision, isNewest: revision === current, headerRevision: current };
+  }
+
+  #job(plan: RangePlan): RangeJob {
+    return new RangeJob(plan, this.backend, () => this.backend.snapshot());
+  }
+
+  /** `lease` is null to keep the key's lease. */
+  #put(key: Uint8Array, value: Uint8Array, lease: bigint | null): void {
+    const { backend } = this;
+    const entry = this.#entry;
+    const main = this.#state.revision + 1;
+    const isNew = !this.#loadLive(key);
+    const wasDead = isNew && this.#loadDead(key);
+    const previousMain = entry.main;
+    const previousSub = entry.sub;
+    const oldLease = entry.lease;
+    const newLease = lease ?? oldLease;
+
+    advance(entry, main, this.#changesMade++);
+    if (isNew) entry.createRevision = main;
+    entry.version++;
+    entry.lease = newLease;
+    const record = writeRecord(key, value, entry, previousMain, previousSub);
+    backend.put(Table.LOG, record.logKey, record.logValue, true);
+    backend.put(Table.LIVE, record.key, encodeEntry(entry), isNew);
+    if (wasDead) this.#forgetDead(key);
+    if (oldLease !== newLease) this.leases.move(record.key, oldLease, newLease);
+    if (this.#listener !== null) this.#gather(main, entry.sub, record.logValue);
+  }
+
+  /** The key is live. */
+  #delete(key: Uint8Array): void {
+    const { backend } = this;
+    const entry = this.#entry;
+    const main = this.#state.revision + 1;
+    this.#loadLive(key);
+    const previousMain = entry.main;
+    const previousSub = entry.sub;
+    const oldLease = entry.lease;
+
+    advance(entry, main, this.#changesMade++);
+    entry.createRevision = 0;
+    entry.version = 0;
+    entry.lease = 0n;
+    const record = writeRecord(key, EMPTY, entry, previousMain, previousSub);
+    backend.put(Table.LOG, record.logKey, record.logValue, true);
+    backend.remove(Table.LIVE, key);
+    backend.put(Table.DEAD, record.key, encodeEntry(entry), true);
+    this.#state.deadCount++;
+    if (oldLease !== 0n) this.leases.move(key, oldLease, 0n);
+    if (this.#listener !== null) this.#gather(main, entry.sub, record.logValue);
+  }
+
+  #loadLive(key: Uint8Array): boolean {
+    const found = this.backend.peek(Table.LIVE, key);
+    if (found !== undefined) decodeEntry(found, this.#entry);
+    return found !== undefined;
+  }
+
+  /**
+   * Readies the entry for a key that is not live: after its tombstone, if it has one. A tombstone
+   * below the compacted revision counts as gone, whether or not it has been swept away already:
+   * members sweep at different times, and their records must be equal.
+   */
+  #loadDead(key: Uint8Array): boolean {
+    const entry = this.#entry;
+    const found = this.#state.deadCount === 0 ? undefined : this.backend.peek(Table.DEAD, key);
+    if (found !== undefined) decodeEntry(found, entry);
+    if (found === undefined || entry.main < this.compactRevision) {
+      entry.main = 0;
+      entry.sub = 0;
+      entry.depth = 0;
+      entry.anchors.length = 0;
+    }
+    entry.version = 0;
+    entry.lease = 0n;
+    return found !== undefined;
+  }
+
+  #forgetDead(key: Uint8Array): void {
+    this.backend.remove(Table.DEAD, key);
+    this.#state.deadCount--;
+  }
+
+  /** Collected first, because a write ends the life of a cursor. */
+  #keysIn(key: Uint8Array, rangeEnd: Uint8Array): Uint8Array[] {
+    if (rangeEnd.length === 0) {
+      return this.backend.peek(Table.LIVE, key) === undefined ? [] : [key];
+    }
+    const to = rangeBound(key, rangeEnd);
+    if (to !== null && compareBytes(key, to) >= 0) return [];
+    const keys: Uint8Array[] = [];
+    const cursor = this.backend.scan(Table.LIVE, key, to);
+    while (cursor.next()) keys.push(cursor.key);
+    cursor.close();
+    return keys;
+  }
+
+  #gather(main: number, sub: number, logValue: Uint8Array): void {
+    this.#changes.push(changeOf({ main, sub }, logValue));
+  }
+
+  #checkReadable(revision: number): ErrorStatus | null {
+    if (revision > this.readRevision) return etcdErrors.futureRevision;
+    return revision < this.compactRevision ? etcdErrors.compacted : null;
+  }
+
+  #load(): StoreState {
+    const bytes = this.backend.get(Table.META, STATE_KEY);
+    if (bytes === undefined) return initialState();
+    const state = decodeState(bytes);
+    if (state === undefined) throw new BackendError('the store is of a format that is not known');
+    return state;
+  }
+}

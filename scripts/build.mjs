@@ -11,6 +11,20 @@ const CORE_GZIP_BYTES_MAX = 40 * 1000;
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 run(bin('tsc'), ['-p', 'tsconfig.build.json']);
 
+// The command as one file: it starts in half the time of two hundred modules, and a node that comes
+// back after a crash is part of the quorum that much sooner.
+await build({
+  entryPoints: [join(root, 'dist/cli/main.js')],
+  outfile: join(root, 'dist/cli/main.js'),
+  allowOverwrite: true,
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  packages: 'external',
+  logLevel: 'error',
+});
+
 const { outputFiles } = await build({
   entryPoints: [join(root, 'dist/raft/index.js')],
   bundle: true,

@@ -305,6 +305,7 @@ export class Driver {
     return {
       receive: messages => {
         if (this.#state !== 'running') return;
+        this.#catchUpForLease();
         this.#guard(() => {
           for (let i = 0; i < messages.length; i++) {
             this.#intake.heard(messages[i]!.from);
@@ -373,7 +374,9 @@ export class Driver {
 
   #askRead(now: number): void {
     const read = this.#reads.ask(now);
-    if (read !== 0) this.#core.step({ kind: 'readIndex', read });
+    if (read === 0) return;
+    this.#catchUpForLease();
+    this.#core.step({ kind: 'readIndex', read });
   }
 
   /** Takes what the core has decided; false when that was nothing. */
@@ -450,17 +453,33 @@ export class Driver {
     if (this.#state !== 'running') return;
     const { clock, tickMs } = this.#options;
     const now = clock.now();
-    const due = Math.floor((now - this.#tickedAt) / tickMs);
-    const ticks = Math.min(due, TICKS_AT_ONCE_MAX);
-    this.#ticksSkipped += due - ticks;
-    this.#tickedAt = due > ticks ? now : this.#tickedAt + due * tickMs;
+    this.#catchUp(now);
     this.#tickTimer = clock.after(Math.max(this.#tickedAt + tickMs - now, 0), this.#runTick);
     this.#guard(() => {
-      for (let i = 0; i < ticks; i++) this.#core.step({ kind: 'tick' });
       this.#intake.tick();
       if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now);
     });
     this.#schedule();
+  }
+
+  /** Steps the ticks that are due, a few at the most; the rest is told as missed. */
+  #catchUp(now: number): void {
+    const { tickMs } = this.#options;
+    const due = Math.floor((now - this.#tickedAt) / tickMs);
+    const ticks = Math.min(due, TICKS_AT_ONCE_MAX);
+    const missed = due - ticks;
+    this.#ticksSkipped += missed;
+    this.#tickedAt = missed > 0 ? now : this.#tickedAt + due * tickMs;
+    this.#guard(() => {
+      for (let i = 0; i < ticks; i++) {
+        this.#core.step(i === 0 && missed > 0 ? { kind: 'tick', missed } : { kind: 'tick' });
+      }
+    });
+  }
+
+  /** A lease must not outlive a pause of the process: reads may come in before the tick's timer. */
+  #catchUpForLease(): void {
+    if (this.#options.raft.leaseReads) this.#catchUp(this.#options.clock.now());
   }
 
   #sweep(now: number): void {

@@ -79,15 +79,16 @@ export class SnapshotReceiver {
   async #writeChunk(write: SnapshotWrite): Promise<boolean> {
     const writer = await this.#writerFor(write);
     if (writer.offset !== write.offset) return false;
-    await writer.write(write.data);
-    if (!write.done) return true;
-    this.#current = null;
     try {
+      await writer.write(write.data);
+      if (!write.done) return true;
+      this.#current = null;
       await writer.finish();
       return true;
     } catch (error) {
       // Damage that came with the bytes is the sender's; a disk that fails here is ours.
       if (!(error instanceof StorageError) || error.code !== 'CORRUPT') throw error;
+      this.#current = null;
       await writer.abort();
       return false;
     }

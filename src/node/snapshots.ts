@@ -49,6 +49,8 @@ export class Snapshots {
   #taking = false;
   /** The file that is being written, for all who want one. */
   #writing: Promise<SnapshotMeta> | null = null;
+  /** The newest file may be damaged: the next one is written even if it is of the same state. */
+  #isSuspect = false;
   #stopped = false;
 
   constructor(
@@ -146,7 +148,8 @@ export class Snapshots {
     const image = this.#machine.snapshot();
     const meta = this.#applier.metaAt(image.last);
     const newest = this.#store.newestSnapshot;
-    if (newest?.last.index === meta.last.index) return newest;
+    if (newest?.last.index === meta.last.index && !this.#isSuspect) return newest;
+    this.#isSuspect = false;
     const writer = await this.#store.createSnapshot(meta);
     try {
       let pieces = 0;
@@ -165,6 +168,15 @@ export class Snapshots {
     return meta;
   }
 
+  /** A follower found what it was sent damaged: this disk may have. The state in memory is intact. */
+  async #replaceFile(): Promise<void> {
+    const readers = [...this.#readers.values()];
+    this.#readers.clear();
+    for (const { reader } of readers) await reader.close();
+    this.#isSuspect = true;
+    await this.#writeFile();
+  }
+
   #nextTurn(): Promise<void> {
     return new Promise(resolve => this.#clock.endOfTurn(resolve));
   }
@@ -179,6 +191,7 @@ export class Snapshots {
   }
 
   async #serve(request: SnapshotRead): Promise<void> {
+    if (request.afresh) await this.#replaceFile();
     const open = (await this.#continued(request)) ?? (await this.#newest());
     if (open === null || this.#stopped) return; // the core asks again
     const { reader } = open;

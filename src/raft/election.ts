@@ -4,7 +4,7 @@ import { assert } from './assert.ts';
 import type { Core, LeaderRole } from './core.ts';
 import type { VoteReply, VoteRequest } from './messages.ts';
 import { Progress } from './progress.ts';
-import { membersOf, voteResult } from './quorum.ts';
+import { isVoter, membersOf, voteResult } from './quorum.ts';
 import { appendOwn, beginRound, uncommittedBytes } from './replication.ts';
 import type { LogIndex, NodeId } from './types.ts';
 import { NO_NODE } from './types.ts';
@@ -31,7 +31,10 @@ export function campaignForTransfer(core: Core): void {
 }
 
 function mayCampaign(core: Core): boolean {
-  if (core.role.kind === 'leader' || !core.isVoter) return false;
+  if (core.role.kind === 'leader') return false;
+  // §4.2.2: while its removal is not committed a server still starts elections, although it does
+  // not count itself: perhaps only its log can win and bring the removal through.
+  if (!core.isVoter && !isVoter(core.log.committedConfig, core.id)) return false;
   // A committed change that is not applied yet may have taken this node's vote away.
   return !core.log.hasUnappliedConfig();
 }

@@ -16,7 +16,8 @@ export function checkState(r: RaftReport): string[] {
     [r.commitIndex <= r.last.index, 'a committed entry is in the log'],
     [r.stableIndex <= r.last.index, 'a durable entry is in the log'],
     [r.last.term <= r.currentTerm, 'no entry is newer than the term'],
-    [r.config.voters.length > 0, 'somebody can vote'],
+    // A node that is to join knows nobody until the log tells it.
+    [r.config.voters.length > 0 || r.last.index === 0, 'somebody can vote'],
     [r.configIndex <= r.last.index, 'the configuration in force is in the log'],
     [isDisjoint(r.config.voters, r.config.learners), 'nobody is voter and learner at once'],
     [r.role !== 'leader' || r.leader === r.id, 'a leader knows itself as the leader'],

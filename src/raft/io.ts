@@ -22,7 +22,11 @@ import type {
 } from './types.ts';
 
 export type Input =
-  | { readonly kind: 'tick' }
+  /**
+   * `missed`: ticks that passed before this one while the process stood still. They count for what
+   * must not outlive real time, a lease, and not for election timeouts, whose news is as old.
+   */
+  | { readonly kind: 'tick'; readonly missed?: number }
   | { readonly kind: 'receive'; readonly message: Message }
   | { readonly kind: 'propose'; readonly batch: number; readonly proposals: readonly Proposal[] }
   | {
@@ -85,6 +89,8 @@ export interface SnapshotRead {
   /** The snapshot being sent; null asks for the newest there is. */
   readonly meta: SnapshotMeta | null;
   readonly offset: number;
+  /** The follower found the file damaged on its way: make a new one of the same state. */
+  readonly afresh: boolean;
 }
 
 /**

@@ -110,6 +110,13 @@ export class Log {
     return this.#configs.at(-1)!.index;
   }
 
+  /** The newest configuration that is known to be committed. */
+  get committedConfig(): Configuration {
+    let committed = this.#configs[0]!;
+    for (const placed of this.#configs) if (placed.index <= this.#commitIndex) committed = placed;
+    return committed.config;
+  }
+
   /** Undefined beyond either end. */
   term(index: LogIndex): Term | undefined {
     if (index === this.#base.index) return this.#base.term;

@@ -65,6 +65,9 @@ import {
   type Term,
 } from './types.ts';
 
+/** Entries kept for followers that are being brought up, in multiples of trailingEntries. */
+const HELD_FOR_FOLLOWERS_FACTOR = 10;
+
 export class Raft {
   readonly #core: Core;
   #readyNumber = 0;
@@ -178,6 +181,7 @@ export class Raft {
     const core = this.#core;
     switch (input.kind) {
       case 'tick':
+        core.tick += input.missed ?? 0;
         return this.#tick();
       case 'receive':
         return this.#receive(input.message);
@@ -420,7 +424,23 @@ export class Raft {
   /** Keeps trailing entries, so that a follower a little behind needs no snapshot. */
   #compact(meta: SnapshotMeta): void {
     const { log, config } = this.#core;
-    log.compact(meta, Math.max(log.base.index, meta.last.index - config.trailingEntries));
+    const wanted = Math.min(meta.last.index - config.trailingEntries, this.#neededByFollowers());
+    // A follower that never catches up must not hold the log for ever.
+    const atLeast = meta.last.index - HELD_FOR_FOLLOWERS_FACTOR * config.trailingEntries;
+    log.compact(meta, Math.max(log.base.index, wanted, atLeast));
+  }
+
+  /** Where the followers that answer go on: behind what they have, or are being sent. */
+  #neededByFollowers(): LogIndex {
+    const { role, log, config } = this.#core;
+    if (role.kind !== 'leader') return Number.POSITIVE_INFINITY;
+    let needed = Number.POSITIVE_INFINITY;
+    for (const { transfer, matchIndex, ticksSinceContact } of role.progress.values()) {
+      if (ticksSinceContact > config.electionTicks) continue;
+      const from = transfer?.meta?.last.index ?? matchIndex;
+      if (from >= log.base.index) needed = Math.min(needed, from);
+    }
+    return needed;
   }
 
   #takeHardState(entries: readonly Entry[]): HardState | null {

@@ -17,11 +17,11 @@ export const INSTALLED = -1;
 // ---------------------------------------------------------------------------- leader
 
 /** Asks the driver for the chunk at the transfer's offset. */
-export function requestSnapshotRead(core: Core, progress: Progress): void {
+export function requestSnapshotRead(core: Core, progress: Progress, afresh = false): void {
   const transfer = progress.transfer!;
   transfer.idleTicks = 0;
   const { meta, offset } = transfer;
-  core.outbox.snapshotReads.push({ to: progress.id, meta, offset });
+  core.outbox.snapshotReads.push({ to: progress.id, meta, offset, afresh });
 }
 
 export function handleSnapshotChunk(core: Core, chunk: SnapshotChunk): void {
@@ -52,8 +52,10 @@ export function handleSnapshotReply(core: Core, progress: Progress, m: SnapshotR
     progress.becomeProbe(progress.matchIndex + 1);
     return;
   }
+  // Back to the start after the bytes were taken: they were found damaged there.
+  const damaged = m.next === 0 && transfer.offset > 0;
   transfer.offset = m.next;
-  requestSnapshotRead(core, progress);
+  requestSnapshotRead(core, progress, damaged);
 }
 
 /** A chunk or its answer was lost: ask for it again, from where the follower is. */

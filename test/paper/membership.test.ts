@@ -224,4 +224,39 @@ describe('Removal', () => {
     assert.equal(c.report(1).currentTerm, 1);
     assert.equal(c.report(1).role, 'leader');
   });
+
+  test('§4.2.2: a leader that lost its office before its removal was committed brings it through', () => {
+    const c = new CoreCluster([1, 2]);
+    c.elect(1);
+    c.cut(1, 2);
+    c.change(1, [{ kind: 'remove', node: 1 }]);
+    c.run(30);
+    assert.notEqual(c.report(1).role, 'leader');
+    c.heal();
+    c.run(60);
+    assert.equal(c.report(2).role, 'leader');
+    assert.deepEqual(c.report(2).config, voters(2));
+  });
+
+  test('§4.2.2: so does one whose final configuration nobody else has', () => {
+    const c = new CoreCluster([1, 2, 3]);
+    c.add(4, voters());
+    c.elect(1);
+    c.change(1, [{ kind: 'addLearner', node: 4 }]);
+    c.run(3);
+    c.change(1, [
+      { kind: 'remove', node: 1 },
+      { kind: 'remove', node: 3 },
+      { kind: 'addVoter', node: 4 },
+    ]);
+    const final = () => c.report(1).config.outgoing.length === 0 && c.report(1).configIndex > 3;
+    while (!final()) c.deliver(c.messages.shift()!);
+    c.take();
+    c.isolate(1);
+    c.crash(3);
+    c.run(30);
+    c.heal();
+    c.run(100);
+    assert.ok([2, 4].some(id => c.report(id).role === 'leader'));
+  });
 });

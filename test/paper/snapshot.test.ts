@@ -155,7 +155,11 @@ describe('Leader and compaction', () => {
     c.elect(1);
     c.isolate(3);
     for (let i = 0; i < 9; i++) c.propose(1, `${i}`);
-    c.deliverAll();
+    // Long enough for the leader to know that node 3 does not answer.
+    for (let i = 0; i < 12; i++) {
+      c.tick(1);
+      c.deliverAll();
+    }
     c.step(1, { kind: 'snapshotTaken', meta: meta(1, 10) });
     c.heal();
     return c;
@@ -164,7 +168,12 @@ describe('Leader and compaction', () => {
   test('a follower behind the compacted log is sent the snapshot, chunk by chunk', () => {
     const c = behind(0);
     c.run(3);
-    assert.deepEqual(c.node(1).snapshotReads.at(-1), { to: 3, meta: null, offset: 0 });
+    assert.deepEqual(c.node(1).snapshotReads.at(-1), {
+      to: 3,
+      meta: null,
+      offset: 0,
+      afresh: false,
+    });
     const data = bytes('abc');
     const part = { kind: 'snapshotChunk' as const, to: 3, meta: meta(1, 10), data };
     c.step(1, { ...part, offset: 0, done: false });
@@ -210,5 +219,45 @@ describe('Leader and compaction', () => {
     const append = { kind: 'append' as const, from: 2, to: 1, term: 1, round: 0 };
     c.deliver({ ...append, prev: { term: 0, index: 0 }, entries: [entry(1, 1)], leaderCommit: 0 });
     assert.throws(() => c.step(1, { kind: 'snapshotTaken', meta: meta(1, 1) }), /applied/);
+  });
+
+  /** Ten more entries, and everything applied may go. */
+  function writeAndCompact(c: CoreCluster): void {
+    for (let i = 0; i < 10; i++) c.propose(1, 'x');
+    c.deliverAll();
+    const { appliedIndex, config: now, configIndex } = c.report(1);
+    const last = { term: 1, index: appliedIndex };
+    c.step(1, { kind: 'snapshotTaken', meta: { last, config: now, configIndex } });
+  }
+
+  test('the log behind a snapshot on its way is kept until the follower has gone on from it', () => {
+    const c = behind(5);
+    for (let i = 0; i < 5; i++) writeAndCompact(c);
+    c.run(15);
+    const last = { term: 1, index: c.report(1).appliedIndex };
+    const sent = { last, config, configIndex: 0 };
+    const part = { kind: 'snapshotChunk' as const, to: 3, meta: sent, offset: 0, done: true };
+    c.step(1, { ...part, data: bytes('s') });
+    writeAndCompact(c);
+    writeAndCompact(c);
+    c.deliverAll();
+    c.step(3, { kind: 'snapshotWritten', from: 1, meta: sent, next: 1, done: true, ok: true });
+    c.deliverAll();
+    c.run(2);
+    assert.equal(c.report(1).progress.find(p => p.id === 3)?.state, 'replicate');
+    assert.equal(c.report(3).last.index, c.report(1).last.index);
+  });
+
+  test('a follower that never goes on holds the log only up to a bound', () => {
+    const c = behind(5);
+    c.run(2);
+    const part = { kind: 'snapshotChunk' as const, to: 3, meta: meta(1, 10), offset: 0 };
+    c.step(1, { ...part, data: bytes('s'), done: false });
+    for (let i = 0; i < 30; i++) {
+      writeAndCompact(c);
+      c.run(1);
+    }
+    const { last, compacted } = c.report(1);
+    assert.ok(last.index - compacted.index <= 60, `${last.index - compacted.index} entries`);
   });
 });

@@ -14,6 +14,8 @@ import { KontikiError } from './errors.ts';
 interface Group {
   readonly createdAt: number;
   readonly sinks: ReadSink[];
+  /** The first question that was asked after these reads came; 0 while they wait for one. */
+  number: number;
   /** -1 until known. */
   index: LogIndex;
 }
@@ -33,8 +35,10 @@ export class ReadRounds {
   readonly #limits: ReadLimits;
   #waiting: Group[] = [];
   #asked: Group[] = [];
-  /** 0 while no question is under way. An answer to any other number is old. */
+  /** The newest question; 0 while none is under way. */
   #number = 0;
+  /** Questions without an answer. A slow answer still serves the reads that came before it was asked. */
+  readonly #open = new Set<number>();
   #nextNumber: number;
   #askedAt = 0;
   /** The leader could not tell: not asked again before this time. */
@@ -57,7 +61,7 @@ export class ReadRounds {
     this.#count += 1;
     const last = this.#waiting[this.#waiting.length - 1];
     if (last !== undefined && now - last.createdAt < this.#limits.groupMs) last.sinks.push(sink);
-    else this.#waiting.push({ createdAt: now, sinks: [sink], index: -1 });
+    else this.#waiting.push({ createdAt: now, sinks: [sink], number: 0, index: -1 });
     return true;
   }
 
@@ -67,25 +71,30 @@ export class ReadRounds {
     if (this.#number !== 0 && !overdue) return 0;
     if (this.#waiting.length === 0 && this.#asked.length === 0) return 0;
     if (now < this.#notBefore) return 0;
+    this.#number = this.#nextNumber++;
+    this.#open.add(this.#number);
+    for (const group of this.#waiting) group.number = this.#number;
     this.#asked.push(...this.#waiting);
     this.#waiting = [];
-    this.#number = this.#nextNumber++;
     this.#askedAt = now;
     return this.#number;
   }
 
-  /** Returns true when the question was answered, so that the next one may be asked. */
+  /** Returns true when the next question may be asked. */
   answer(state: ReadState, now: number): boolean {
-    if (state.read !== this.#number) return false;
-    this.#number = 0;
+    if (!this.#open.delete(state.read)) return false;
+    const isNewest = state.read === this.#number;
+    if (isNewest) this.#number = 0;
     if (state.index === null) {
-      this.#notBefore = now + this.#limits.groupMs;
+      if (isNewest) this.#notBefore = now + this.#limits.groupMs;
       return false;
     }
-    for (const group of this.#asked) group.index = state.index;
-    this.#untilApplied.push(...this.#asked);
-    this.#asked = [];
-    return true;
+    const served = this.#asked.filter(group => group.number <= state.read);
+    this.#asked = this.#asked.filter(group => group.number > state.read);
+    for (const group of served) group.index = state.index;
+    this.#untilApplied.push(...served);
+    this.#forgetOpen();
+    return this.#number === 0;
   }
 
   /** Serves what the state machine now includes. */
@@ -105,7 +114,7 @@ export class ReadRounds {
     this.#waiting = this.#expireIn(this.#waiting, before, leaderKnown);
     this.#asked = this.#expireIn(this.#asked, before, leaderKnown);
     this.#untilApplied = this.#expireIn(this.#untilApplied, before, leaderKnown);
-    if (this.#asked.length === 0) this.#number = 0;
+    this.#forgetOpen();
   }
 
   failAll(error: KontikiError): void {
@@ -113,8 +122,15 @@ export class ReadRounds {
     this.#waiting = [];
     this.#asked = [];
     this.#untilApplied = [];
-    this.#number = 0;
+    this.#forgetOpen();
     for (const group of groups) this.#fail(group, error);
+  }
+
+  /** Without reads that wait for them the answers are of no use. */
+  #forgetOpen(): void {
+    if (this.#asked.length > 0) return;
+    this.#number = 0;
+    this.#open.clear();
   }
 
   #expireIn(groups: Group[], before: number, leaderKnown: boolean): Group[] {

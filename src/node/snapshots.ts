@@ -133,6 +133,9 @@ export class Snapshots {
   async #removeOld(): Promise<void> {
     if (this.#host.isReceiving() || this.#writing !== null) return;
     const newest = this.#store.newestSnapshot;
+    // A received file may be newer than the one that the log of a machine in memory stands on.
+    const standsOnFile = this.#machine.durable.index === 0;
+    if (standsOnFile && newest?.last.index !== this.#lastIndex) return;
     const useful = newest !== null && newest.last.index >= this.#host.compactedIndex();
     await this.#store.removeSnapshotsExcept(useful ? newest.last : null);
   }

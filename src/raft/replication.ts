@@ -72,11 +72,22 @@ export function syncProgress(core: Core, role: LeaderRole): void {
 /** Sends each follower what it lacks. Called once for all that one turn brought. */
 export function flushAppends(core: Core, role: LeaderRole): void {
   for (const progress of role.progress.values()) {
+    probeIfLost(core, progress);
     while (maybeSendEntries(core, role, progress));
     const wantsCommit =
       progress.state === 'replicate' && progress.sentCommit < core.log.commitIndex;
     if (wantsCommit || progress.sentRound < role.round) sendHeartbeat(core, role, progress);
   }
+}
+
+/**
+ * A full window was lost and the log compacted past it: a heartbeat can no longer name the entry that
+ * is missing, so the follower would never reject one. Its match tells where to go on.
+ */
+function probeIfLost(core: Core, progress: Progress): void {
+  if (progress.state !== 'replicate') return;
+  if (core.log.term(progress.nextIndex - 1) !== undefined) return;
+  progress.becomeProbe(progress.matchIndex + 1);
 }
 
 /** Lead1: repeated during idle periods, so that followers don't time out (§5.2). */

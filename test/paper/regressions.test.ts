@@ -92,4 +92,22 @@ describe('Found and fixed', () => {
     assert.equal(raft.report().stableIndex, 0);
     assert.equal(raft.report().last.index, 5);
   });
+
+  test('B9: a follower whose whole window was lost and compacted is sent the snapshot', () => {
+    const c = new CoreCluster([1, 2, 3], { inflightMessagesMax: 4, trailingEntries: 0 });
+    c.elect(1);
+    c.cut(1, 3, true);
+    for (let i = 0; i < 20; i++) c.propose(1, `${i}`);
+    c.deliverAll();
+    const { appliedIndex, config, configIndex, last } = c.report(1);
+    const at = { term: last.term, index: appliedIndex };
+    for (let i = 0; i < 11; i++) {
+      c.tick(1);
+      c.deliverAll();
+    }
+    c.step(1, { kind: 'snapshotTaken', meta: { last: at, config, configIndex } });
+    c.heal();
+    c.run(3);
+    assert.equal(c.node(1).snapshotReads.at(-1)?.to, 3);
+  });
 });

@@ -88,8 +88,13 @@ export interface Replacement {
   put(table: Table, key: Uint8Array, value: Uint8Array): void;
   /** Gives the backend time to write; call it about once per megabyte. */
   drain(): Promise<void>;
-  /** The new content takes the old one's place, durably and at once, also across a crash. */
-  finish(at: Position): Promise<void>;
+  /**
+   * The new content takes the old one's place, durably and at once, also across a crash. Until then
+   * the old one may be read and written; what was written to it and is not in the new one is gone.
+   * `switched` is called in the same turn as the switch, so that whoever keeps a part of the content
+   * in memory (the store, its counters) never writes or shows it beside the other content.
+   */
+  finish(at: Position, switched?: () => void): Promise<void>;
   abandon(): Promise<void>;
 }
 

@@ -294,6 +294,56 @@ describe.each([
   });
 });
 
+describe('a restore among other work', () => {
+  /** Writes begin with every commit, so that one is always under way when the contents change. */
+  function busy(): KvMachine {
+    const path = mkdtempSync(join(tmpdir(), 'kontiki-machine-'));
+    const machine = new KvMachine(new LmdbBackend(path, { flushChangesMax: 1 }), {
+      sweepPerBatch: 0,
+    });
+    cleanups.push(async () => {
+      await machine.close();
+      rmSync(path, { recursive: true, force: true });
+    });
+    return machine;
+  }
+
+  test('B4: a sweep meanwhile writes nothing of the old store into the new one', async () => {
+    const from = inMemory();
+    fill(from, 300);
+    const chunks = await imageOf(from);
+    for (let trial = 0; trial < 2; trial++) {
+      const to = busy();
+      for (let i = 0; i < 10; i++) {
+        apply(
+          to,
+          Array.from({ length: 1000 }, (_, n) => put(`old-${n % 50}`)),
+        );
+      }
+      apply(to, [compact(10_000)]);
+      const oldRevision = to.store.revision;
+      let isOver = false;
+      let torn = 0;
+      const meanwhile = () => {
+        if (isOver) return;
+        to.sweep(5);
+        const old = to.range({ ...emptyRangeRequest(), key: bytes('old-1') }) as RangeResult;
+        if ((old.count === 1) !== (old.revision === oldRevision)) torn++;
+        setImmediate(meanwhile);
+      };
+      meanwhile();
+      await to.restore(from.applied, stream(chunks));
+      await new Promise(resolve => setImmediate(resolve));
+      isOver = true;
+      await to.flush();
+      expect(torn).toBe(0);
+      expect(to.store.revision).toBe(from.store.revision);
+      expect([to.applied, to.durable]).toEqual([from.applied, from.applied]);
+      expect(to.hash(0)).toEqual(from.hash(0));
+    }
+  });
+});
+
 describe('an image', () => {
   test('it is understood however it is cut', async () => {
     const from = inMemory();

@@ -98,9 +98,12 @@ export class KvMachine {
   }
 
   async restore(last: Position, content: AsyncIterable<Uint8Array>): Promise<void> {
-    await readImage(this.#backend, last, content);
-    this.store.reload();
-    this.#applied = last;
+    // In one turn with the change of the content: a sweep or a read that comes between would join
+    // the old counters to the new content.
+    await readImage(this.#backend, last, content, () => {
+      this.store.reload();
+      this.#applied = last;
+    });
   }
 
   close(): Promise<void> {

@@ -3,7 +3,7 @@
 // thread. LMDB thus always holds the state of some commit(), at most a little behind, and the Raft
 // log has what it lacks. Nothing here waits for a disk on the thread that applies commands.
 
-import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import {
   type Backend,
   BackendError,
@@ -70,6 +70,8 @@ export class LmdbBackend implements Backend {
   #timer: NodeJS.Timeout | null = null;
   #failure: BackendError | null = null;
   #isClosed = false;
+  /** The environments that were replaced are closed and removed behind our back. */
+  #retiring: Promise<unknown> = Promise.resolve();
 
   constructor(directory: string, options: LmdbOptions = {}) {
     this.#directory = directory;
@@ -147,7 +149,7 @@ export class LmdbBackend implements Backend {
   async replace(): Promise<Replacement> {
     const building = openBuilding(this.#directory, this.#mapBytes);
     return new LmdbReplacement(building, {
-      finish: () => this.#adopt(),
+      finish: switched => this.#adopt(switched),
       abandon: () => discardBuilding(this.#directory),
     });
   }
@@ -165,6 +167,7 @@ export class LmdbBackend implements Backend {
       this.#stopTimer();
       this.#base.release();
       await this.#environment.release();
+      await this.#retiring;
     }
   }
 
@@ -177,8 +180,9 @@ export class LmdbBackend implements Backend {
     this.#writing = changes;
     this.#active = new Overlay();
     this.#view = new LayeredView([this.#active, changes], this.#base);
-    this.#environment.write(changes, at).then(
-      () => this.#finishWriting(at, commits),
+    const environment = this.#environment;
+    environment.write(changes, at).then(
+      () => environment === this.#environment && this.#finishWriting(at, commits),
       (cause: unknown) => this.#fail(cause),
     );
   }
@@ -189,15 +193,19 @@ export class LmdbBackend implements Backend {
     old.release();
     this.#writing = null;
     this.#view = new LayeredView([this.#active], this.#base);
+    this.#becameDurable(at, commits);
+    if (this.#commits === commits || this.#isMidway) return;
+    const isUrgent = this.#waiters.length > 0 || this.#active.changes >= this.#flushChangesMax;
+    if (isUrgent) this.#startWriting();
+    else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
+  }
+
+  #becameDurable(at: Position, commits: number): void {
     this.#durable = at;
     this.#durableCommits = commits;
     const done = this.#waiters.filter(waiter => waiter.commit <= commits);
     this.#waiters = this.#waiters.filter(waiter => waiter.commit > commits);
     for (const waiter of done) waiter.resolve();
-    if (this.#commits === commits || this.#isMidway) return;
-    const isUrgent = this.#waiters.length > 0 || this.#active.changes >= this.#flushChangesMax;
-    if (isUrgent) this.#startWriting();
-    else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
   }
 
   /** A write that failed may or may not be on the disk: nothing after it can be trusted. */
@@ -213,23 +221,35 @@ export class LmdbBackend implements Backend {
     this.#timer = null;
   }
 
-  /** The built environment becomes ours; what is pending belongs to the old one and goes with it. */
-  async #adopt(): Promise<void> {
-    if (this.#writing !== null) await this.flush();
-    this.#stopTimer();
+  /**
+   * The built environment becomes ours; what is pending belongs to the old one and goes with it. All
+   * in one turn: what a commit, a read or the end of the old one's write saw of a half-made switch
+   * would mix the two contents.
+   */
+  #adopt(switched: () => void): void {
     const old = this.#environment;
-    this.#base.release();
     this.#environment = adoptBuilding(this.#directory, this.#mapBytes);
+    this.#stopTimer();
+    this.#base.release();
     this.#base = this.#environment.view();
     this.#active = new Overlay();
+    this.#writing = null;
     this.#view = new LayeredView([this.#active], this.#base);
     this.#isMidway = false;
-    this.#durable = this.#environment.position();
-    this.#committed = this.#durable;
-    this.#durableCommits = this.#commits;
+    this.#committed = this.#environment.position();
+    this.#becameDurable(this.#committed, this.#commits);
+    this.#retiring = Promise.all([this.#retiring, removeOld(old)]);
+    switched();
+  }
+}
+
+/** A snapshot may still read the old files; they vanish from the disk when it closes them. */
+async function removeOld(old: LmdbEnvironment): Promise<void> {
+  try {
     await old.release();
-    // A snapshot may still read the old files; they vanish from the disk when it closes them.
-    rmSync(old.path, { recursive: true, force: true });
+    await rm(old.path, { recursive: true, force: true });
+  } catch {
+    // Only space is lost, until the next start removes what is not the newest.
   }
 }
 
@@ -255,12 +275,17 @@ class LmdbSnapshot extends LayeredView implements Snapshot {
   }
 }
 
+interface ReplacementOwner {
+  finish(switched: () => void): void;
+  abandon(): void;
+}
+
 class LmdbReplacement implements Replacement {
   readonly #building: LmdbEnvironment;
-  readonly #owner: { finish(): Promise<void>; abandon(): void };
+  readonly #owner: ReplacementOwner;
   #changes = new Overlay();
 
-  constructor(building: LmdbEnvironment, owner: { finish(): Promise<void>; abandon(): void }) {
+  constructor(building: LmdbEnvironment, owner: ReplacementOwner) {
     this.#building = building;
     this.#owner = owner;
   }
@@ -273,10 +298,10 @@ class LmdbReplacement implements Replacement {
     await this.#write({ term: 0, index: 0 });
   }
 
-  async finish(at: Position): Promise<void> {
+  async finish(at: Position, switched: () => void = () => {}): Promise<void> {
     await this.#write(at);
     await this.#building.release();
-    await this.#owner.finish();
+    this.#owner.finish(switched);
   }
 
   async abandon(): Promise<void> {

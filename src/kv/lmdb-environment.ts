@@ -100,6 +100,8 @@ export class LmdbEnvironment {
    * binding would commit the half of this one that is already written.
    */
   async write(changes: Overlay, at: Position): Promise<void> {
+    // An environment that was replaced meanwhile stays open until its write is through.
+    this.use();
     try {
       await this.#root.batch(() => {
         for (let table = 0; table < TABLE_COUNT; table++) this.#writeTable(table, changes);
@@ -112,6 +114,8 @@ export class LmdbEnvironment {
       // lmdb gives the reason in a second promise, whose rejection would otherwise end the process.
       await (error as { commitError?: Promise<unknown> }).commitError;
       throw error;
+    } finally {
+      void this.release();
     }
   }
 

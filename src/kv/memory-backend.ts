@@ -75,9 +75,10 @@ export class MemoryBackend implements Backend {
         bytes += key.length + value.length + ENTRY_BYTES;
       },
       drain: async () => {},
-      finish: async () => {
+      finish: async (_at, switched) => {
         this.#trees = trees;
         this.#bytes = bytes;
+        switched?.();
       },
       abandon: async () => {},
     };

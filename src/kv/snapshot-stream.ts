@@ -69,11 +69,15 @@ export async function* writeImage(
   }
 }
 
-/** Replaces a backend's content by an image. On any error the old content stays. */
+/**
+ * Replaces a backend's content by an image. On any error the old content stays. `switched` is called
+ * in the turn in which the new one takes its place.
+ */
 export async function readImage(
   backend: Backend,
   at: Position,
   content: AsyncIterable<Uint8Array>,
+  switched: () => void,
 ): Promise<void> {
   const replacement = await backend.replace();
   let isFinished = false;
@@ -89,7 +93,7 @@ export async function readImage(
     }
     parser.finish();
     isFinished = true;
-    await replacement.finish(at);
+    await replacement.finish(at, switched);
   } finally {
     if (!isFinished) await replacement.abandon();
   }

@@ -32,7 +32,7 @@ export interface Settings extends Timing {
 type DriverPart = Pick<DriverOptions, 'raft' | 'tickMs' | 'limits' | 'initialConfig'>;
 
 /** Election timeouts are spread over this many steps, so that two nodes seldom pick the same. */
-const TICKS_A_HEARTBEAT = 10;
+const TICKS_A_HEARTBEAT = 5;
 const HEARTBEAT_MS = 100;
 const ELECTION_MS = 1000;
 export const REQUEST_TIMEOUT_MS = 5000;

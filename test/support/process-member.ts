@@ -2,7 +2,7 @@
 // output goes to a file that outlives each run, so that a failed test can show all of it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { until, WaitError } from './process-wait.ts';
 
@@ -31,6 +31,8 @@ const alive = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
 });
+// The test runner ends its workers by this signal, of which the exit handlers would not hear.
+process.once('SIGTERM', () => process.exit(143));
 
 export class MemberProcess {
   readonly name: string;
@@ -129,14 +131,6 @@ export class MemberProcess {
     this.#paused = false;
   }
 
-  /** Resolves with true once the process has ended by itself, for whatever reason. */
-  async waitForExit(timeoutMs = EXIT_MS_MAX): Promise<number | null> {
-    const child = this.#child;
-    if (child === null) return null;
-    await until(`${this.name} ends`, () => child.exitCode !== null, timeoutMs);
-    return child.exitCode;
-  }
-
   /** Everything it has written since its last start. */
   output(): string {
     return readFileSync(this.logFile).subarray(this.#startedAtByte).toString();
@@ -155,11 +149,6 @@ export class MemberProcess {
   tail(): string {
     const text = readFileSync(this.logFile).toString().slice(-LOG_SHOWN_CHARS);
     return `--- ${this.name} (${this.logFile})\n${text}`;
-  }
-
-  clearLog(): void {
-    truncateSync(this.logFile, 0);
-    this.#startedAtByte = 0;
   }
 
   #throwIfEnded(): boolean {

@@ -17,7 +17,8 @@ function reasonOf(error: unknown): string {
 
 /**
  * Asks again and again until the answer is neither null, undefined nor false, and gives it. An
- * exception counts as "not yet". Rejects with a WaitError after `timeoutMs`.
+ * exception counts as "not yet", except a WaitError, which says that waiting is in vain. Rejects
+ * with a WaitError after `timeoutMs`.
  */
 export async function until<T>(
   what: string,
@@ -32,6 +33,7 @@ export async function until<T>(
       if (answer !== null && answer !== undefined && answer !== false) return answer;
       problem = null;
     } catch (error) {
+      if (error instanceof WaitError) throw error;
       problem = error;
     }
     if (performance.now() > endAt) {

@@ -64,10 +64,10 @@ export class ProcessCluster implements AsyncDisposable {
   /** Everything but the processes. */
   static async create(options: ClusterOptions = {}): Promise<ProcessCluster> {
     const { size = 3 } = options;
+    const command = options.command ?? (await serverCommand());
     const ports = await freePorts(2 * size);
     const directory = options.directory ?? temporaryDirectory();
     mkdirSync(directory, { recursive: true });
-    const command = options.command ?? (await serverCommand());
     const url = (port: number) => `http://127.0.0.1:${port}`;
     const names = Array.from({ length: size }, (_, i) => `n${i + 1}`);
     const peerUrls = names.map((_, i) => url(ports[size + i]!));

@@ -41,6 +41,8 @@ export class Member {
   #size = { totalBytes: 0, inUseBytes: 0 };
   #whenSwept: (() => void)[] = [];
   #sweeping = false;
+  /** The store is closed, or about to be: nobody may touch it from a turn of his own. */
+  #closed = false;
 
   constructor(parts: MemberParts) {
     this.id = parts.id;
@@ -52,6 +54,9 @@ export class Member {
     this.replies = parts.replies;
     this.logger = parts.logger;
     this.counters = parts.counters;
+    void parts.driver.closed.then(() => {
+      this.#closed = true;
+    });
   }
 
   /** Bytes of the database, for the quota and Status. */
@@ -77,7 +82,16 @@ export class Member {
   }
 
   #sweep(): void {
-    if (!this.kv.sweep(SWEEP_RECORDS_PER_TURN)) {
+    if (this.#closed || this.stopping) return;
+    let isSwept: boolean;
+    try {
+      isSwept = this.kv.sweep(SWEEP_RECORDS_PER_TURN);
+    } catch (error) {
+      // A store that has failed stops its node, and with it those who wait here.
+      this.logger.warn('the sweep after a compaction ended', { error: String(error) });
+      return;
+    }
+    if (!isSwept) {
       setImmediate(() => this.#sweep());
       return;
     }

@@ -174,7 +174,6 @@ async function openMember(
       .filter(member => member.id !== self.id)
       .map(member => ({ id: member.id, address: peerAddress(member.peerUrls[0]!) })),
   );
-  let term = 0;
   const counters = { leaderChanges: 0 };
   const driver = new Driver({
     ...settings,
@@ -185,7 +184,6 @@ async function openMember(
     machine: new ServerMachine(kv, member => members.set(member)),
     events: {
       leaderChanged(leader, newTerm, role) {
-        term = Math.max(term, newTerm);
         counters.leaderChanges += 1;
         const name = leader === 0 ? 'none' : members.nameOf(leader);
         logger.info('leader changed', { leader: name, term: newTerm, role });
@@ -194,11 +192,10 @@ async function openMember(
     },
   });
   const ids = { clusterId: BigInt(clusterId), memberId: BigInt(self.id) };
-  const replies = new Replies(ids, () => term);
+  const replies = new Replies(ids, () => driver.term);
   const id = self.id;
   const parts = { id, clusterId, config, kv, driver, members, replies, logger, counters };
   await driver.start();
-  term = driver.report().raft.currentTerm;
   // What a killed driver leaves open.
   const abandon = async () => {
     await transport.close();

@@ -41,6 +41,7 @@ export interface Core {
   /** NO_NODE while none is known. */
   readonly leader: NodeId;
   readonly isLeader: boolean;
+  readonly currentTerm: Term;
 }
 
 export type CreateCore = (

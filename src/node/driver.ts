@@ -142,6 +142,11 @@ export class Driver {
     return this.#state === 'running' && this.#core.isLeader;
   }
 
+  /** The current term; 0 before start(). */
+  get term(): number {
+    return this.#core === undefined ? 0 : this.#core.currentTerm;
+  }
+
   /** The state machine includes everything up to here. */
   get appliedIndex(): LogIndex {
     return this.#appliedIndex;

@@ -71,10 +71,9 @@ export class Intake {
     this.#cutBatch();
     if (this.#retryParked) this.#takeParked();
     if (this.#handIns.length === 0) return;
-    const handIns = this.#handIns;
-    this.#handIns = [];
     const { leader } = this.#core;
-    for (const batch of handIns) {
+    // One by one: should the core fail, failAll() still finds those that were not handed in.
+    for (let batch = this.#handIns.shift(); batch !== undefined; batch = this.#handIns.shift()) {
       // Handed to a leader out of reach it would be lost, and its outcome unknown.
       if (this.#down.has(leader)) {
         this.#tracker.park(batch);

@@ -85,7 +85,8 @@ export interface InflightReady {
   /** The last entry written by it that is still wanted; see forgetWrites(). */
   last: LogId | null;
   readonly hardState: HardState | null;
-  readonly issuedTick: number;
+  /** Ticks that nobody stepped do not count: the disk stood still with the process. */
+  issuedTick: number;
 }
 
 /** What the current steps have produced and the next Ready takes along. */
@@ -142,7 +143,9 @@ export class Core {
     return {
       currentTerm: this.currentTerm,
       votedFor: this.votedFor,
-      commitIndex: this.log.commitIndex,
+      // Never beyond what is durable: written before the entries it speaks of, the hint could call
+      // other entries committed, which a torn write has left in their place.
+      commitIndex: Math.min(this.log.commitIndex, this.log.stableIndex),
     };
   }
 

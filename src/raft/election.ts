@@ -90,7 +90,8 @@ export function recordOwnVote(core: Core): void {
 export function handleVoteReply(core: Core, m: VoteReply): void {
   const { role } = core;
   const kind: CandidateKind = m.preVote ? 'preCandidate' : 'candidate';
-  if (role.kind !== kind || role.votes.has(m.from)) return;
+  // A refusal may be the late answer to an older question; a grant speaks of this term alone.
+  if (role.kind !== kind || role.votes.get(m.from) === true) return;
   role.votes.set(m.from, m.granted);
   if (!m.granted) core.cite('Cand4', `${m.from} does not vote for this node`);
   maybeWin(core);

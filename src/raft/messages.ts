@@ -76,7 +76,7 @@ export interface SnapshotRequest extends Envelope {
 export interface SnapshotReply extends Envelope {
   readonly kind: 'snapshotReply';
   readonly lastIndex: LogIndex;
-  /** The offset of the next byte that the follower wants; -1 once the snapshot is installed. */
+  /** The offset of the next byte that the follower wants; or INSTALLED, or DAMAGED (snapshot.ts). */
   readonly next: number;
   readonly round: number;
 }

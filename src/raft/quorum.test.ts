@@ -6,7 +6,9 @@ import type { Configuration, NodeId } from './types.ts';
 const NODES = [1, 2, 3, 4, 5];
 
 function subsets(ids: readonly NodeId[]): NodeId[][] {
-  return ids.reduce<NodeId[][]>((all, id) => [...all, ...all.map(s => [...s, id])], [[]]);
+  const all: NodeId[][] = [[]];
+  for (const id of ids) all.push(...all.map(subset => [...subset, id]));
+  return all;
 }
 
 function configs(): Configuration[] {

@@ -181,7 +181,7 @@ export class Raft {
     const core = this.#core;
     switch (input.kind) {
       case 'tick':
-        core.tick += input.missed ?? 0;
+        this.#skipTicks(input.missed ?? 0);
         return this.#tick();
       case 'receive':
         return this.#receive(input.message);
@@ -250,6 +250,12 @@ export class Raft {
     // vote: convert to candidate. Cand4: if it elapses in an election, start a new one (§5.2).
     core.cite(core.role.kind === 'follower' ? 'Fol2' : 'Cand4');
     campaign(core);
+  }
+
+  /** The process stood still: real time has passed, and nothing else. */
+  #skipTicks(missed: number): void {
+    this.#core.tick += missed;
+    for (const ready of this.#core.inflight) ready.issuedTick += missed;
   }
 
   #tickLeader(role: LeaderRole): void {
@@ -449,10 +455,11 @@ export class Raft {
     const voteChanged =
       handed.currentTerm !== core.currentTerm || handed.votedFor !== core.votedFor;
     // The commit index is a hint and rides along; it is never a reason to write.
-    const rides = entries.length > 0 && handed.commitIndex !== core.log.commitIndex;
+    const next = core.hardState;
+    const rides = entries.length > 0 && handed.commitIndex !== next.commitIndex;
     if (!voteChanged && !rides) return null;
-    core.handed = core.hardState;
-    return core.handed;
+    core.handed = next;
+    return next;
   }
 
   #inflightOf(

@@ -13,6 +13,8 @@ type SnapshotWritten = Extract<Input, { kind: 'snapshotWritten' }>;
 
 /** What a reply says once the snapshot is in force at the follower. */
 export const INSTALLED = -1;
+/** ... and once its bytes were found damaged: send it again, from a new file. */
+export const DAMAGED = -2;
 
 // ---------------------------------------------------------------------------- leader
 
@@ -52,10 +54,8 @@ export function handleSnapshotReply(core: Core, progress: Progress, m: SnapshotR
     progress.becomeProbe(progress.matchIndex + 1);
     return;
   }
-  // Back to the start after the bytes were taken: they were found damaged there.
-  const damaged = m.next === 0 && transfer.offset > 0;
-  transfer.offset = m.next;
-  requestSnapshotRead(core, progress, damaged);
+  transfer.offset = Math.max(0, m.next);
+  requestSnapshotRead(core, progress, m.next === DAMAGED);
 }
 
 /** A chunk or its answer was lost: ask for it again, from where the follower is. */
@@ -122,7 +122,7 @@ export function handleSnapshotWritten(core: Core, input: SnapshotWritten): void 
   const lastIndex = meta.last.index;
   if (!input.ok) {
     core.receiving = null;
-    core.send({ kind: 'snapshotReply', ...answer, lastIndex, next: 0 });
+    core.send({ kind: 'snapshotReply', ...answer, lastIndex, next: DAMAGED });
     return;
   }
   if (!input.done) {

@@ -11,6 +11,8 @@ import { beginFrame, endFrame } from './frame.ts';
 
 export const WIRE_VERSION = 1;
 export const MESSAGES_PER_FRAME_MAX = 16_384;
+/** `next` of a snapshot reply is an offset, or one of two answers below zero. */
+const SNAPSHOT_NEXT_BIAS = 2;
 const PROPOSALS_PER_MESSAGE_MAX = 65_536;
 const CHANGES_PER_MESSAGE_MAX = 4096;
 
@@ -114,7 +116,7 @@ function encodeMessage(w: ByteWriter, m: Message): void {
       break;
     case 'snapshotReply':
       w.varint(m.lastIndex);
-      w.varint(m.next + 1);
+      w.varint(m.next + SNAPSHOT_NEXT_BIAS);
       w.varint(m.round);
       break;
     case 'timeoutNow':
@@ -207,7 +209,7 @@ function decodeRareMessage(
     }
     case CODE.snapshotReply: {
       const lastIndex = r.varint();
-      const next = r.varint() - 1;
+      const next = r.varint() - SNAPSHOT_NEXT_BIAS;
       return { kind: 'snapshotReply', from, to, term, lastIndex, next, round: r.varint() };
     }
     case CODE.forward: {

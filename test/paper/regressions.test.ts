@@ -110,4 +110,59 @@ describe('Found and fixed', () => {
     c.run(3);
     assert.equal(c.node(1).snapshotReads.at(-1)?.to, 3);
   });
+
+  test('B12: the commit hint that rides with entries speaks of durable ones before them only', () => {
+    const c = new CoreCluster([1, 2, 3], { autoPersist: false });
+    c.deliver(append(2, 1, START, [entry(1, 1), entry(2, 1, 'a')]));
+    c.persist(1);
+    const { waiting } = c.node(1);
+    c.deliver(append(3, 2, { term: 1, index: 1 }, [entry(2, 2, 'b'), entry(3, 2, 'c')], 3));
+    const ready = waiting.find(r => r.entries.length > 0)!;
+    assert.equal(c.report(1).commitIndex, 3);
+    assert.ok(ready.hardState!.commitIndex < 2, `hint ${ready.hardState!.commitIndex}`);
+  });
+
+  test('B13: damage in the first chunk of a snapshot has the leader make a new file', () => {
+    const c = new CoreCluster([1, 2, 3], { trailingEntries: 0 });
+    c.elect(1);
+    c.isolate(3);
+    for (let i = 0; i < 5; i++) c.propose(1, `${i}`);
+    c.deliverAll();
+    for (let i = 0; i < 11; i++) {
+      c.tick(1);
+      c.deliverAll();
+    }
+    const { appliedIndex, config, configIndex } = c.report(1);
+    const meta = { last: { term: 1, index: appliedIndex }, config, configIndex };
+    c.step(1, { kind: 'snapshotTaken', meta });
+    c.heal();
+    c.run(3);
+    const chunk = { kind: 'snapshotChunk' as const, to: 3, meta, offset: 0, done: true };
+    c.step(1, { ...chunk, data: bytes('bad') });
+    c.deliverAll();
+    const from = { kind: 'snapshotWritten' as const, from: 1, meta };
+    c.step(3, { ...from, next: 3, done: true, ok: false });
+    c.deliverAll();
+    assert.deepEqual(c.node(1).snapshotReads.at(-1)?.afresh, true);
+  });
+
+  test('B14: a write under way does not look stalled because the process stood still', () => {
+    const c = new CoreCluster([1], { autoPersist: false });
+    c.campaign(1);
+    c.persist(1);
+    c.persist(1);
+    assert.equal(c.report(1).role, 'leader');
+    c.propose(1, 'under way');
+    c.step(1, { kind: 'tick', missed: 600 });
+    assert.equal(c.report(1).role, 'leader');
+  });
+
+  test('B15: a late refusal of an older question does not hide the grant of this one', () => {
+    const c = new CoreCluster([1, 2, 3], { preVote: false });
+    c.campaign(1);
+    const reply = { kind: 'voteReply' as const, from: 2, to: 1, term: 1, preVote: false };
+    c.deliver({ ...reply, granted: false });
+    c.deliver({ ...reply, granted: true });
+    assert.equal(c.report(1).role, 'leader');
+  });
 });

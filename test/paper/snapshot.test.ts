@@ -135,7 +135,7 @@ describe('InstallSnapshot receiver', () => {
     const only = chunk(meta(4, 9), 0, 'state', true);
     c.deliver(only);
     written(c, only, false);
-    assert.equal(replies(c)[0]?.next, 0);
+    assert.equal(replies(c)[0]?.next, -2);
     assert.equal(c.report(1).commitIndex, 0);
   });
 

@@ -24,6 +24,7 @@ const EMPTY: Omit<Ready, 'number'> = {
 export class ScriptedCore implements Core {
   leader = 1;
   isLeader = true;
+  currentTerm = 1;
   readonly inputs: Input[] = [];
   /** Answers a step by a Ready, if the test wants. */
   onStep: (input: Input) => void = () => {};

@@ -1,7 +1,7 @@
 // The state machine as the driver sees it, below the typed one that users write. Batches, bytes and
 // indexes only: a batch is all that became applicable in one turn.
 
-import type { Configuration, Entry, LogId } from '../raft/types.ts';
+import type { Entry, LogId } from '../raft/types.ts';
 
 /** The driver's own replicated bookkeeping, kept inside the machine's state and snapshots. */
 export interface Bookkeeping {
@@ -49,5 +49,3 @@ export interface Machine {
   restore(last: LogId, content: AsyncIterable<Uint8Array>): Promise<void>;
   close(): Promise<void>;
 }
-
-export type { Configuration };

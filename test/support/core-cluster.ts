@@ -52,10 +52,6 @@ export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-export function text(data: Uint8Array): string {
-  return new TextDecoder().decode(data);
-}
-
 export function voters(...ids: NodeId[]): Configuration {
   return { voters: ids, outgoing: [], learners: [], learnersNext: [] };
 }

@@ -33,6 +33,12 @@ const RANGE_SLICE_KEYS = 2000;
 /** What a put costs in the quota beside its key and value, as etcd counts it. */
 const PUT_COST_BYTES = 256;
 
+/**
+ * Applied changes may wait for the disk up to here; then writes are refused until it has caught up.
+ * What other members let in is applied all the same, so this is far from what the memory can hold.
+ */
+const BACKLOG_BYTES_MAX = 256 * 1024 * 1024;
+
 export class KvService {
   readonly #member: Member;
 
@@ -74,7 +80,7 @@ export class KvService {
 
   compact(call: UnaryCall, message: Uint8Array): void {
     const request = decodeCompactionRequest(message);
-    if (this.#isTooLarge(call, message) || this.#lacksLeader(call)) return;
+    if (this.#isRefused(call, message)) return;
     const command = encodeCommand(CommandTag.COMPACT, message);
     this.#member.driver.propose(command, new Compaction(this.#member, call, request));
   }
@@ -93,15 +99,22 @@ export class KvService {
     message: Uint8Array,
     encode: Encode<T>,
   ): void {
-    if (this.#isTooLarge(call, message) || this.#lacksLeader(call)) return;
+    if (this.#isRefused(call, message)) return;
     const sink = new Write(this.#member, call, encode);
     this.#member.driver.propose(encodeCommand(tag, message), sink);
   }
 
-  #isTooLarge(call: UnaryCall, message: Uint8Array): boolean {
-    if (message.length <= this.#member.config.maxRequestBytes) return false;
-    refuse(call, etcdErrors.requestTooLarge);
-    return true;
+  #isRefused(call: UnaryCall, message: Uint8Array): boolean {
+    const { config, kv } = this.#member;
+    if (message.length > config.maxRequestBytes) {
+      refuse(call, etcdErrors.requestTooLarge);
+      return true;
+    }
+    if (kv.backlogBytes > BACKLOG_BYTES_MAX) {
+      refuse(call, etcdErrors.tooManyRequests);
+      return true;
+    }
+    return this.#lacksLeader(call);
   }
 
   /** Clients that ask for a leader want to know at once that there is none. */

@@ -64,6 +64,11 @@ export interface Backend extends View {
   /** The position given to the last commit() that is durable; NOWHERE when there is none. */
   readonly durable: Position;
   /**
+   * Bytes in memory that wait for the disk. Grows without bound when the disk is slower than the
+   * changes: whoever lets changes in has to hold back.
+   */
+  readonly pendingBytes: number;
+  /**
    * `isNew` says that the key is not there yet: the caller knows, and counting relies on it. The
    * backend keeps key and value; the caller never changes them again.
    */

@@ -58,6 +58,14 @@ export class KvMachine {
     return this.#backend.durable;
   }
 
+  /**
+   * Bytes of applied changes that wait in memory for the disk. Commands of the log have to be applied
+   * whatever it is, so a server that accepts commands looks at it before.
+   */
+  get backlogBytes(): number {
+    return this.#backend.pendingBytes;
+  }
+
   apply(batch: Batch): CommandResult[] {
     const { store } = this;
     const results: CommandResult[] = [];

@@ -35,9 +35,23 @@ export interface LmdbOptions {
 }
 
 const FLUSH_INTERVAL_MS = 100;
-/** About 2 ms of work on the main thread; more only when the disk is slower than the changes. */
+/** About 3 ms of work on the main thread, all in one turn. */
 const FLUSH_CHANGES_MAX = 4096;
+/**
+ * When the disk is slower than the changes, they wait in layers of this size, so that no turn has
+ * more to hand to LMDB. Every layer costs every read a look, so after the first few they double.
+ */
+const SMALL_LAYERS = 8;
+const LAYER_GROWTH_MAX = 16;
 const MAP_BYTES = 64 * 1024 ** 3;
+
+/** Changes that belong to commits which are complete. */
+interface Layer {
+  readonly changes: Overlay;
+  /** The last of those commits. */
+  readonly at: Position;
+  readonly commits: number;
+}
 
 interface Waiter {
   readonly commit: number;
@@ -52,8 +66,10 @@ export class LmdbBackend implements Backend {
   readonly #mapBytes: number;
   #environment: LmdbEnvironment;
   #base: LmdbView;
-  /** Changes since the last write began. */
+  /** Changes since the last layer was closed. */
   #active = new Overlay();
+  /** Layers that wait until the one that is being written is through, the oldest first. */
+  #waiting: Layer[] = [];
   /** Changes that are being written now; null when none are. */
   #writing: Overlay | null = null;
   #view: LayeredView;
@@ -89,9 +105,10 @@ export class LmdbBackend implements Backend {
     return this.#durable;
   }
 
-  /** Bytes in memory that wait for the disk. */
   get pendingBytes(): number {
-    return this.#active.bytes + (this.#writing?.bytes ?? 0);
+    let bytes = this.#active.bytes + (this.#writing?.bytes ?? 0);
+    for (let i = 0; i < this.#waiting.length; i++) bytes += this.#waiting[i]!.changes.bytes;
+    return bytes;
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
@@ -125,8 +142,10 @@ export class LmdbBackend implements Backend {
     this.#isMidway = false;
     this.#committed = at;
     this.#commits++;
-    if (this.#writing !== null) return;
-    if (this.#active.changes >= this.#flushChangesMax) this.#startWriting();
+    const { changes } = this.#active;
+    if (this.#writing !== null) {
+      if (changes >= this.#layerChangesMax()) this.#closeLayer();
+    } else if (changes >= this.#flushChangesMax) this.#startWriting();
     else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
   }
 
@@ -141,8 +160,7 @@ export class LmdbBackend implements Backend {
   }
 
   snapshot(): Snapshot {
-    const layers = [this.#active.freeze()];
-    if (this.#writing !== null) layers.push(this.#writing);
+    const layers = [this.#active.freeze(), ...this.#closedLayers()];
     return new LmdbSnapshot(layers, this.#base, this.#environment);
   }
 
@@ -173,13 +191,9 @@ export class LmdbBackend implements Backend {
 
   #startWriting(): void {
     this.#stopTimer();
-    if (this.#isMidway) throw new BackendError('a group of changes is not complete');
-    const changes = this.#active;
-    const at = this.#committed;
-    const commits = this.#commits;
+    if (this.#waiting.length === 0) this.#closeLayer();
+    const { changes, at, commits } = this.#waiting.shift()!;
     this.#writing = changes;
-    this.#active = new Overlay();
-    this.#view = new LayeredView([this.#active, changes], this.#base);
     const environment = this.#environment;
     environment.write(changes, at).then(
       () => environment === this.#environment && this.#finishWriting(at, commits),
@@ -192,12 +206,38 @@ export class LmdbBackend implements Backend {
     this.#base = this.#environment.view();
     old.release();
     this.#writing = null;
-    this.#view = new LayeredView([this.#active], this.#base);
+    this.#renewView();
     this.#becameDurable(at, commits);
+    if (this.#waiting.length > 0) return this.#startWriting();
     if (this.#commits === commits || this.#isMidway) return;
     const isUrgent = this.#waiters.length > 0 || this.#active.changes >= this.#flushChangesMax;
     if (isUrgent) this.#startWriting();
     else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
+  }
+
+  /** How many changes the layer at hand takes in before the next one begins. */
+  #layerChangesMax(): number {
+    const doublings = Math.max(0, this.#waiting.length + 1 - SMALL_LAYERS);
+    return this.#flushChangesMax * Math.min(LAYER_GROWTH_MAX, 2 ** doublings);
+  }
+
+  #closeLayer(): void {
+    if (this.#isMidway) throw new BackendError('a group of changes is not complete');
+    const layer = { changes: this.#active, at: this.#committed, commits: this.#commits };
+    this.#waiting.push(layer);
+    this.#active = new Overlay();
+    this.#renewView();
+  }
+
+  /** The newest first. */
+  #closedLayers(): Overlay[] {
+    const layers = this.#waiting.map(({ changes }) => changes).reverse();
+    if (this.#writing !== null) layers.push(this.#writing);
+    return layers;
+  }
+
+  #renewView(): void {
+    this.#view = new LayeredView([this.#active, ...this.#closedLayers()], this.#base);
   }
 
   #becameDurable(at: Position, commits: number): void {
@@ -233,8 +273,9 @@ export class LmdbBackend implements Backend {
     this.#base.release();
     this.#base = this.#environment.view();
     this.#active = new Overlay();
+    this.#waiting = [];
     this.#writing = null;
-    this.#view = new LayeredView([this.#active], this.#base);
+    this.#renewView();
     this.#isMidway = false;
     this.#committed = this.#environment.position();
     this.#becameDurable(this.#committed, this.#commits);

@@ -51,6 +51,13 @@ function pagesOf(tree: TreeStats): number {
   return tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages;
 }
 
+/**
+ * By default lmdb's thread begins to write after 1000 changes of a batch, races the rest of it, and
+ * has to be woken for every change; and beyond 300,000 of them lmdb puts the main thread to sleep, a
+ * millisecond or more a change. Not so when it begins after the last one. (Its types lack the option.)
+ */
+const WHOLE_BATCHES = { batchStartThreshold: 1e9 };
+
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 export class LmdbEnvironment {
@@ -72,6 +79,7 @@ export class LmdbEnvironment {
       maxDbs: TABLE_COUNT + 2,
       overlappingSync: false,
       eventTurnBatching: false,
+      ...WHOLE_BATCHES,
       ...binary,
     });
     this.#header = this.#root.openDB<Uint8Array, Uint8Array>({ name: HEADER_TABLE, ...binary });

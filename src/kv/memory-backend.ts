@@ -27,6 +27,7 @@ function emptyTrees(): Tree[] {
 
 export class MemoryBackend implements Backend {
   readonly durable: Position = NOWHERE;
+  readonly pendingBytes: number = 0;
   #trees = emptyTrees();
   #bytes = 0;
 

@@ -1,5 +1,9 @@
 // The segment files of a running log: the one that is written, the next one made ready in advance,
 // and the complete ones until compaction makes them superfluous.
+//
+// A start needs a segment at once and waits for it, so the first one of a process is small; each next
+// one is four times as large up to the full size, and is made ready in the background when a quarter
+// of the one before is used. An idle node thus never writes a large one.
 
 import type { LogIndex } from '../raft/types.ts';
 import { ByteWriter } from '../wire/bytes.ts';
@@ -10,9 +14,16 @@ import { type Checkpoint, writeCheckpointRecord } from './record.ts';
 import type { SegmentFacts } from './recovery.ts';
 import { encodeSegmentHeader, LOG_DIR, segmentPath } from './segment.ts';
 
+const FIRST_BYTES_MAX = 1024 * 1024;
+const GROWTH = 4;
+/** The next segment is made ready when this part of the active one is used. */
+const PREPARE_AT = 1 / 4;
+
 interface ActiveSegment {
   readonly number: number;
   readonly file: DiskFile;
+  /** Zeros that were written in advance; only a batch larger than all of it goes beyond. */
+  readonly capacityBytes: number;
   readonly headerCrc: number;
   /** Where batches after the checkpoint begin. */
   readonly startBytes: number;
@@ -23,6 +34,7 @@ interface ActiveSegment {
 interface PreparedSegment {
   readonly number: number;
   readonly file: DiskFile;
+  readonly capacityBytes: number;
 }
 
 interface Chain {
@@ -31,6 +43,7 @@ interface Chain {
 }
 
 export interface SegmentOptions {
+  /** Of a segment of full size. */
   readonly segmentBytes: number;
   readonly alignBytes: number;
 }
@@ -45,7 +58,7 @@ export class LogSegments {
   #removal: Promise<void> = Promise.resolve();
   #nextNumber: number;
   #active: ActiveSegment | null = null;
-  /** Null when none is ready or being made ready; resolves to null when there was no room. */
+  /** Null when it is too early to make one ready; resolves to null when there was no room. */
   #prepared: Promise<PreparedSegment | null> | null = null;
 
   constructor(
@@ -75,12 +88,20 @@ export class LogSegments {
     return bytes;
   }
 
-  /** A batch goes into the active segment if it fits, or if a fresh one would not be larger. */
+  /** A batch goes into the active segment if it fits, or if that has no batch yet. */
   fits(batchBytes: number): boolean {
     const active = this.#active;
     if (active === null) return false;
     if (active.usedBytes === active.startBytes) return true;
-    return active.usedBytes + batchBytes <= this.#options.segmentBytes;
+    return active.usedBytes + batchBytes <= active.capacityBytes;
+  }
+
+  /** A batch was written to the active segment. */
+  advance(batchBytes: number): void {
+    const active = this.#active!;
+    active.usedBytes += batchBytes;
+    if (this.#prepared !== null || active.usedBytes < active.capacityBytes * PREPARE_AT) return;
+    this.#prepared = this.#prepare();
   }
 
   /** Puts the next segment into use, begun by the checkpoint (and more records of that batch). */
@@ -89,7 +110,7 @@ export class LogSegments {
     chain: Chain,
     addRecords?: (writer: ByteWriter) => void,
   ): Promise<Chain> {
-    const { number, file } = (await this.#takePrepared()) ?? (await this.#create());
+    const { number, file, capacityBytes } = await this.#takeNext();
     const { alignBytes } = this.#options;
     const { block, crc } = encodeSegmentHeader({
       alignBytes,
@@ -110,14 +131,14 @@ export class LogSegments {
     await writeAndSync(file, bytes);
     const old = this.#active;
     const startBytes = bytes.length;
-    const usedBytes = startBytes;
-    this.#active = { number, file, headerCrc: crc, startBytes, usedBytes, maxIndex: 0 };
+    const position = { startBytes, usedBytes: 0, maxIndex: 0 };
+    this.#active = { number, file, capacityBytes, headerCrc: crc, ...position };
     if (old !== null) {
       const { number: oldNumber, usedBytes: oldBytes, maxIndex } = old;
       this.#complete.push({ number: oldNumber, usedBytes: oldBytes, maxIndex });
       await old.file.close();
     }
-    this.#prepare();
+    this.advance(startBytes);
     return { sequence: chain.sequence + 1, previousCrc };
   }
 
@@ -148,17 +169,29 @@ export class LogSegments {
     }
   }
 
-  async close(): Promise<void> {
+  /** `trim`: gives preallocated space back, which the next start would have to read. */
+  async close({ trim }: { readonly trim: boolean }): Promise<void> {
     await this.#removal;
+    const active = this.#active;
     const prepared = await this.#prepared;
-    await prepared?.file.close();
-    await this.#active?.file.close();
     this.#active = null;
     this.#prepared = null;
+    if (trim) await this.#trim(active, prepared);
+    await prepared?.file.close();
+    await active?.file.close();
   }
 
-  #prepare(): void {
-    this.#prepared = this.#create().catch(error => {
+  async #trim(active: ActiveSegment | null, prepared: PreparedSegment | null): Promise<void> {
+    try {
+      await active?.file.truncate(active.usedBytes);
+      if (prepared !== null) await this.#disk.remove(segmentPath(prepared.number));
+    } catch {
+      // The log is complete and durable. With its zeros it is just as good.
+    }
+  }
+
+  #prepare(): Promise<PreparedSegment | null> {
+    return this.#create(this.#nextBytes()).catch(error => {
       // A full disk stops the log only when the space is needed: there may be room by then.
       const failure = asStorageError(error);
       if (failure.code !== 'FULL') this.#onBackgroundError(failure);
@@ -166,29 +199,46 @@ export class LogSegments {
     });
   }
 
-  async #takePrepared(): Promise<PreparedSegment | null> {
-    const prepared = this.#prepared;
+  async #takeNext(): Promise<PreparedSegment> {
+    if (this.#prepared === null) return this.#create(this.#nextBytes());
+    const prepared = await this.#prepared;
     this.#prepared = null;
-    return prepared;
+    // There was no room for a large one. A small one keeps the node alive a little longer.
+    return prepared ?? this.#create(this.#firstBytes());
   }
 
-  async #create(): Promise<PreparedSegment> {
+  #firstBytes(): number {
+    return Math.min(FIRST_BYTES_MAX, this.#options.segmentBytes);
+  }
+
+  #nextBytes(): number {
+    if (this.#active === null) return this.#firstBytes();
+    return Math.min(GROWTH * this.#active.capacityBytes, this.#options.segmentBytes);
+  }
+
+  async #create(capacityBytes: number): Promise<PreparedSegment> {
     const number = this.#nextNumber;
     const path = segmentPath(number);
     const file = await this.#disk.open(path, 'ifMissing');
     try {
       await file.truncate(0);
-      await file.allocate(this.#options.segmentBytes);
+      await file.allocate(capacityBytes);
       await file.sync();
       await this.#disk.syncDir(LOG_DIR);
     } catch (error) {
       await file.close();
       await this.#disk.remove(path).catch(() => {});
-      throw error;
+      throw lackingRoom(asStorageError(error), capacityBytes);
     }
     this.#nextNumber = number + 1;
-    return { number, file };
+    return { number, file, capacityBytes };
   }
+}
+
+function lackingRoom(error: StorageError, bytes: number): StorageError {
+  if (error.code !== 'FULL') return error;
+  const what = `no room for the next ${Math.ceil(bytes / 1024)} KiB of the log`;
+  return new StorageError('FULL', `${what}: ${error.message}`, { cause: error });
 }
 
 function writeAndSync(file: DiskFile, bytes: Uint8Array): Promise<void> {

@@ -124,7 +124,7 @@ class NodeFile implements DiskFile {
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#guard(() => write(this.#fd, offset, bytes));
+    return this.#guard(() => write(this.#name, this.#fd, offset, bytes));
   }
 
   sync(): Promise<void> {
@@ -149,7 +149,7 @@ class NodeFile implements DiskFile {
       let at = (await fstat(this.#fd)).size;
       while (at < size) {
         const count = Math.min(ZEROS.length, size - at);
-        await write(this.#fd, at, ZEROS.subarray(0, count));
+        await write(this.#name, this.#fd, at, ZEROS.subarray(0, count));
         at += count;
       }
     });
@@ -187,13 +187,13 @@ class NodeFile implements DiskFile {
   }
 }
 
-function write(fd: number, offset: number, bytes: Uint8Array): Promise<void> {
+function write(name: string, fd: number, offset: number, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     const step = (at: number): void => {
       if (at === bytes.length) return resolve();
       fs.write(fd, bytes, at, bytes.length - at, offset + at, (error, written) => {
         if (error !== null) return reject(error);
-        if (written === 0) return reject(noProgress('the file'));
+        if (written === 0) return reject(noProgress(name));
         step(at + written);
       });
     };
@@ -235,7 +235,8 @@ function storageError(name: string, error: unknown): StorageError {
 }
 
 function noProgress(name: string): StorageError {
-  return new StorageError('FULL', `the disk of ${name} takes no more bytes`);
+  const advice = 'free some space on it and start the node again';
+  return new StorageError('FULL', `the disk of ${name} takes no more bytes: ${advice}`);
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -23,7 +23,10 @@ import { SNAPSHOT_DIR, SnapshotFiles } from './snapshot-files.ts';
 import { Wal, type WalOptions } from './wal.ts';
 
 export interface LogStoreOptions {
-  /** Size of a log file. Larger ones roll less often; smaller ones give space back sooner. */
+  /**
+   * Size of a log file once the log is busy; the first ones of a process are smaller. Larger ones
+   * roll less often; smaller ones give space back sooner.
+   */
   readonly segmentBytes?: number;
   /** Every write begins at a multiple of this: the disk's page, at least a sector. */
   readonly alignBytes?: number;

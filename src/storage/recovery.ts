@@ -142,7 +142,7 @@ class Recovery {
     const file = await this.#disk.open(path, 'never');
     this.#files.add(file);
     const reader = new WindowReader(file, await file.size());
-    const sector = await reader.view(0, SECTOR_BYTES);
+    const sector = await reader.load(0, SECTOR_BYTES);
     const head = decodeSegmentHeader(sector, { identity: this.#identity, number, name });
     if (head === null && isStamped(sector, 0, SECTOR_BYTES)) {
       throw damaged(name, 'its header does not match its checksum');
@@ -214,16 +214,18 @@ class Recovery {
   /** Replays intact batches up to `endSequence`; returns where they end. */
   async #readBatches(segment: OpenSegment, endSequence: number): Promise<number> {
     const { header, crc } = segment.head!;
+    const { reader } = segment;
     if (this.#replay.shape === null) {
       this.#sequence = header.firstSequence;
       this.#previousCrc = header.previousCrc;
     }
     let at = header.alignBytes;
     while (this.#sequence < endSequence) {
-      const head = readBatchHeader(await segment.reader.view(at, SECTOR_BYTES), 0);
+      const sector = reader.held(at, SECTOR_BYTES) ?? (await reader.load(at, SECTOR_BYTES));
+      const head = readBatchHeader(sector, 0);
       if (head === null || !this.#continues(head, crc)) break;
       const total = batchBytes(head.payloadBytes, header.alignBytes);
-      const bytes = await segment.reader.view(at, total);
+      const bytes = reader.held(at, total) ?? (await reader.load(at, total));
       const payload = bytes.length < total ? null : readPayload(bytes, 0, total, head);
       if (payload === null) break;
       this.#replayBatch(segment, at, payload);
@@ -254,7 +256,7 @@ class Recovery {
   /** Decides whether the place where intact batches end is the log's end; throws if not. */
   async #checkTail(segment: OpenSegment, at: number): Promise<void> {
     const { header, crc } = segment.head!;
-    const sector = await segment.reader.view(at, SECTOR_BYTES);
+    const sector = await segment.reader.load(at, SECTOR_BYTES);
     const batch = `batch ${this.#sequence}`;
     const head = readBatchHeader(sector, 0);
     if (head !== null && !this.#continues(head, crc)) {
@@ -262,7 +264,7 @@ class Recovery {
     }
     if (head !== null) {
       const total = batchBytes(head.payloadBytes, header.alignBytes);
-      if (isStamped(await segment.reader.view(at, total), 0, total)) {
+      if (isStamped(await segment.reader.load(at, total), 0, total)) {
         throw damaged(segment.name, `${batch} was complete, but its checksum does not match`, at);
       }
     } else if (isStamped(sector, 0, SECTOR_BYTES)) {
@@ -285,11 +287,16 @@ class Recovery {
     segmentCrc: number | null,
   ): Promise<string | null> {
     const { reader } = segment;
-    for (let at = from; at < reader.size; at += SECTOR_BYTES) {
-      const head = readBatchHeader(await reader.view(at, SECTOR_BYTES), 0);
-      if (head === null) continue;
-      if (segmentCrc !== null && head.segmentCrc !== segmentCrc) continue;
-      if (head.sequence > this.#sequence) return `batch ${head.sequence} at offset ${at} is intact`;
+    let at = from;
+    while (at < reader.size) {
+      const bytes = await reader.sectors(at);
+      for (let i = 0; i < bytes.length; i += SECTOR_BYTES) {
+        const head = readBatchHeader(bytes, i);
+        if (head === null || head.sequence <= this.#sequence) continue;
+        if (segmentCrc !== null && head.segmentCrc !== segmentCrc) continue;
+        return `batch ${head.sequence} at offset ${at + i} is intact`;
+      }
+      at += bytes.length;
     }
     return null;
   }

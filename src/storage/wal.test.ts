@@ -99,6 +99,7 @@ describe('segments', () => {
 
   test('a full disk stops the log only when the space is needed', async () => {
     const { disk, store } = await begun();
+    await append(store, { entries: entries(1, 1, 1, 3000) });
     await turns(50);
     let full = true;
     disk.fault = op =>
@@ -106,11 +107,12 @@ describe('segments', () => {
         ? { kind: 'fail', error: new StorageError('FULL', 'no space') }
         : null;
     // The second segment is ready; making the third one fails, and nobody is hurt.
-    await append(store, { entries: entries(1, 2, 1, 3000) });
+    await append(store, { entries: entries(2, 2, 1, 3000) });
     await append(store, { entries: entries(3, 3, 1, 3000) });
     await turns(50);
     full = false;
     await append(store, { entries: entries(4, 5, 1, 3000) });
+    await turns(50);
     full = true;
     await append(store, { entries: entries(6, 6, 1, 3000) });
     await append(store, { entries: entries(7, 7, 1, 3000) });
@@ -128,8 +130,7 @@ describe('segments', () => {
     await turns(50);
     disk.fault = op =>
       op.kind === 'sync' ? { kind: 'fail', error: new StorageError('IO', 'EIO') } : null;
-    await append(store, { entries: entries(1, 2, 1, 3000) });
-    await append(store, { entries: entries(3, 3, 1, 3000) });
+    await append(store, { entries: entries(1, 1, 1, 3000) });
     await turns(50);
     await expect(append(store, { hardState: hardState(2) })).rejects.toThrow('EIO');
     expect(store.failure).toMatchObject({ code: 'IO' });
@@ -169,6 +170,85 @@ describe('segments', () => {
     expect(again.recovered!.entries.at(-1)!.index).toBe(110);
     expect(again.logBytes).toBeLessThan(3 * OPTIONS.segmentBytes);
   });
+});
+
+describe('a start', () => {
+  const options = { segmentBytes: 16 * 1024 * 1024, alignBytes: 4096, trailingEntries: 0 };
+  const openLarge = (disk: MemoryDisk) => openLogStore({ disk, identity: IDENTITY, options });
+  const sizes = (disk: MemoryDisk) =>
+    disk
+      .files()
+      .filter(path => path.startsWith('log/'))
+      .map(path => disk.peek(path)!.length / 1024);
+
+  test('makes a small segment, and a large one only once the log grows', async () => {
+    const disk = new MemoryDisk();
+    const store = await openLarge(disk);
+    await store.bootstrap(FIRST_STATE);
+    await turns(50);
+    expect(sizes(disk)).toEqual([1024]);
+    await append(store, { entries: entries(1, 1, 1, 300_000) });
+    await turns(50);
+    expect(sizes(disk)).toEqual([1024, 4096]);
+    await append(store, { entries: entries(2, 2, 1, 1_500_000) });
+    await turns(50);
+    expect(sizes(disk)).toEqual([1024, 4096, 16_384]);
+  });
+
+  test('after a clean close has nothing to read but what is used', async () => {
+    const disk = new MemoryDisk();
+    const store = await openLarge(disk);
+    await store.bootstrap(FIRST_STATE);
+    await append(store, { entries: entries(1, 1, 1, 300_000) });
+    await store.close();
+    expect(sizes(disk)).toEqual([304 + 4]);
+    const again = await openLarge(disk);
+    expect(digest(again.recovered!.entries)).toBe(digest(entries(1, 1, 1, 300_000)));
+  });
+
+  test('reads a preallocated segment a megabyte at a time', async () => {
+    const disk = new MemoryDisk();
+    const store = await openLogStore({ disk, identity: IDENTITY, options: { ...options } });
+    await store.bootstrap(FIRST_STATE);
+    await append(store, { entries: entries(1, 100, 1, 10) });
+    disk.crash({ unsynced: 'lost' });
+    const reads = counted(disk, 'read');
+    await openLarge(disk);
+    // The identity, the segment, its tail.
+    expect(reads()).toBeLessThanOrEqual(4);
+  });
+
+  test('on a full disk says how much room the log needs, and works once there is', async () => {
+    const { disk, store } = await begun();
+    await append(store, { entries: entries(1, 2, 1) });
+    disk.crash({ unsynced: 'lost' });
+    disk.fault = op =>
+      op.kind === 'allocate'
+        ? { kind: 'fail', error: new StorageError('FULL', 'the disk of x is full: free some') }
+        : null;
+    await expect(open(disk)).rejects.toMatchObject({
+      code: 'FULL',
+      message: 'no room for the next 8 KiB of the log: the disk of x is full: free some',
+    });
+    disk.fault = null;
+    expect((await open(disk)).recovered!.entries.length).toBe(2);
+  });
+});
+
+test('where there is no room for a large segment, a small one will do', async () => {
+  const disk = new MemoryDisk();
+  const options = { segmentBytes: 16 * 1024 * 1024, alignBytes: 4096, trailingEntries: 0 };
+  const store = await openLogStore({ disk, identity: IDENTITY, options });
+  await store.bootstrap(FIRST_STATE);
+  disk.fault = op =>
+    op.kind === 'allocate' && op.offset > 1024 * 1024
+      ? { kind: 'fail', error: new StorageError('FULL', 'no space') }
+      : null;
+  const all = entries(1, 8, 1, 300_000);
+  for (const entry of all) await append(store, { entries: [entry] });
+  disk.crash({ unsynced: 'lost' });
+  const again = await openLogStore({ disk, identity: IDENTITY, options });
+  expect(digest(again.recovered!.entries)).toBe(digest(all));
 });
 
 test('an entry larger than anything the log was made for is refused, not written', async () => {

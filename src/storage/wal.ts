@@ -183,7 +183,7 @@ export class Wal {
       this.#closing = true;
       await this.#rolling;
       if (this.#writing) await new Promise<void>(resolve => (this.#onIdle = resolve));
-      await this.#segments.close();
+      await this.#segments.close({ trim: this.#failure === null });
     }
   }
 
@@ -320,7 +320,7 @@ export class Wal {
     const pending = this.#inFlight!;
     this.#inFlight = null;
     const active = this.#segments.active!;
-    active.usedBytes += pending.writer.length;
+    this.#segments.advance(pending.writer.length);
     if (pending.dropsAll) this.#segments.obsoleteAll();
     active.maxIndex = Math.max(active.maxIndex, pending.maxIndex);
     this.#written = pending.after;

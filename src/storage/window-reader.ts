@@ -1,7 +1,10 @@
 // Reads a file front to back through one window, so that recovery of a large log costs few reads
-// and little memory.
+// and little memory. What is inside of the window is had without a promise: recovery looks at every
+// sector, and a chain of ten thousand promises is slow and holds up whoever waits for a quiet moment.
 
+import { SECTOR_BYTES } from './batch.ts';
 import type { DiskFile } from './disk.ts';
+import { StorageError } from './log-store.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -16,14 +19,36 @@ export class WindowReader {
     this.size = size;
   }
 
-  /** A view of `length` bytes at `at`, fewer at the end of the file; valid until the next call. */
-  async view(at: number, length: number): Promise<Uint8Array> {
-    const wanted = Math.max(0, Math.min(length, this.size - at));
-    const inside = at >= this.#start && at + wanted <= this.#start + this.#window.length;
-    if (!inside) {
-      this.#window = await this.#file.read(at, Math.max(wanted, WINDOW_BYTES));
-      this.#start = at;
-    }
-    return this.#window.subarray(at - this.#start, at - this.#start + wanted);
+  /**
+   * A view of `length` bytes at `at`, fewer at the end of the file; valid until the window moves.
+   * Null when the window has to move for it: then load() gives the same.
+   */
+  held(at: number, length: number): Uint8Array | null {
+    const wanted = this.#available(at, length);
+    const from = at - this.#start;
+    const isInside = from >= 0 && from + wanted <= this.#window.length;
+    return isInside ? this.#window.subarray(from, from + wanted) : null;
+  }
+
+  /** Moves the window to `at`. */
+  async load(at: number, length: number): Promise<Uint8Array> {
+    const wanted = this.#available(at, length);
+    this.#window = await this.#file.read(at, Math.max(wanted, WINDOW_BYTES));
+    this.#start = at;
+    // Only a file that somebody else cuts while we read it.
+    if (this.#window.length < wanted) throw new StorageError('IO', 'a file ended too early');
+    return this.#window.subarray(0, wanted);
+  }
+
+  /** The sectors from `at` on that the window has, at least one; only the file's last may be short. */
+  async sectors(at: number): Promise<Uint8Array> {
+    if (this.held(at, SECTOR_BYTES) === null) await this.load(at, SECTOR_BYTES);
+    const bytes = this.#window.subarray(at - this.#start);
+    if (at + bytes.length >= this.size) return bytes;
+    return bytes.subarray(0, bytes.length - (bytes.length % SECTOR_BYTES));
+  }
+
+  #available(at: number, length: number): number {
+    return Math.max(0, Math.min(length, this.size - at));
   }
 }

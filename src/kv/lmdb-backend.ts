@@ -38,10 +38,10 @@ const FLUSH_INTERVAL_MS = 100;
 /** About 3 ms of work on the main thread, all in one turn. */
 const FLUSH_CHANGES_MAX = 4096;
 /**
- * When the disk is slower than the changes, they wait in layers of this size, so that no turn has
- * more to hand to LMDB. Every layer costs every read a look, so after the first few they double.
+ * When the disk is slower than the changes, they wait in layers, so that no turn has all of them to
+ * hand to LMDB. Every layer costs every read a look: the more there are, the larger is the next, up
+ * to this many times the least.
  */
-const SMALL_LAYERS = 8;
 const LAYER_GROWTH_MAX = 16;
 const MAP_BYTES = 64 * 1024 ** 3;
 
@@ -217,8 +217,8 @@ export class LmdbBackend implements Backend {
 
   /** How many changes the layer at hand takes in before the next one begins. */
   #layerChangesMax(): number {
-    const doublings = Math.max(0, this.#waiting.length + 1 - SMALL_LAYERS);
-    return this.#flushChangesMax * Math.min(LAYER_GROWTH_MAX, 2 ** doublings);
+    const growth = Math.min(LAYER_GROWTH_MAX, Math.max(1, this.#waiting.length));
+    return this.#flushChangesMax * growth;
   }
 
   #closeLayer(): void {

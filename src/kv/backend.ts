@@ -103,6 +103,15 @@ export interface Replacement {
   abandon(): Promise<void>;
 }
 
+/** What is the matter with the disk below a backend; null when the disk is not to blame. */
+export type DiskProblem = 'full' | 'failed' | null;
+
 export class BackendError extends Error {
   override readonly name = 'BackendError';
+  readonly diskProblem: DiskProblem;
+
+  constructor(message: string, options: { cause?: unknown; diskProblem?: DiskProblem } = {}) {
+    super(message, { cause: options.cause });
+    this.diskProblem = options.diskProblem ?? null;
+  }
 }

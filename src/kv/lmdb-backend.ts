@@ -3,6 +3,7 @@
 // thread. LMDB thus always holds the state of some commit(), at most a little behind, and the Raft
 // log has what it lacks. Nothing here waits for a disk on the thread that applies commands.
 
+import { statfsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import {
   type Backend,
@@ -43,6 +44,8 @@ const FLUSH_CHANGES_MAX = 4096;
  * to this many times the least.
  */
 const LAYER_GROWTH_MAX = 16;
+/** With less than this free, a failed write is blamed on the space. */
+const FULL_BYTES = 8 * 1024 * 1024;
 const MAP_BYTES = 64 * 1024 ** 3;
 
 /** Changes that belong to commits which are complete. */
@@ -250,7 +253,7 @@ export class LmdbBackend implements Backend {
 
   /** A write that failed may or may not be on the disk: nothing after it can be trusted. */
   #fail(cause: unknown): void {
-    this.#failure = new BackendError('the database could not be written', { cause });
+    this.#failure = writeFailure(this.#directory, cause);
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(this.#failure);
@@ -355,4 +358,15 @@ class LmdbReplacement implements Replacement {
     this.#changes = new Overlay();
     await this.#building.write(changes, at);
   }
+}
+
+/** LMDB reports a full disk in several ways, so the disk itself is asked. */
+function writeFailure(directory: string, cause: unknown): BackendError {
+  const { bavail, bsize } = statfsSync(directory);
+  if (bavail * bsize < FULL_BYTES) {
+    const text = `the database in ${directory} could not be written: no space left on the disk`;
+    return new BackendError(text, { cause, diskProblem: 'full' });
+  }
+  const text = `the database in ${directory} could not be written: ${String(cause)}`;
+  return new BackendError(text, { cause, diskProblem: 'failed' });
 }

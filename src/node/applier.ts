@@ -14,7 +14,7 @@ import type {
 import type { LogStore } from '../storage/log-store.ts';
 import type { Clock } from './clock.ts';
 import type { DriverEvents, DriverLimits, ReplyCodec } from './driver-types.ts';
-import { KontikiError, messageOf, storageError } from './errors.ts';
+import { diskProblemOf, KontikiError, messageOf, storageError } from './errors.ts';
 import type { ApplyBatch, Machine } from './machine.ts';
 import type { ProposalTracker } from './proposals.ts';
 import { SESSION_PREFIX, SessionTable } from './sessions.ts';
@@ -298,6 +298,7 @@ function configsUpTo(
 
 function machineError(error: unknown): KontikiError {
   if (error instanceof KontikiError) return error;
+  if (diskProblemOf(error) !== null) return storageError(error);
   const text = `the state machine threw while applying: ${messageOf(error)}. The node has stopped.`;
   return new KontikiError('MACHINE_FAILED', 'unknown', text, { cause: error });
 }

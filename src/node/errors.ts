@@ -114,7 +114,7 @@ const STORAGE_CODES: Record<StorageError['code'], ErrorCode> = {
 /** What storage threw, as a KontikiError that keeps the original as its cause. */
 export function storageError(error: unknown): KontikiError {
   if (error instanceof KontikiError) return error;
-  const code = error instanceof StorageError ? STORAGE_CODES[error.code] : 'STORAGE_FAILED';
+  const code = error instanceof StorageError ? STORAGE_CODES[error.code] : machineDiskCode(error);
   return new KontikiError(code, 'unknown', messageOf(error), { cause: error });
 }
 
@@ -131,6 +131,16 @@ export function internalError(error: unknown): KontikiError {
   if (error instanceof KontikiError) return error;
   const text = `${messageOf(error)}. The node has stopped: please report this with the stack.`;
   return new KontikiError('INTERNAL', 'unknown', text, { cause: error });
+}
+
+/** A state machine's error may say that its own disk is to blame, see Machine.apply. */
+export function diskProblemOf(error: unknown): 'full' | 'failed' | null {
+  const { diskProblem } = (error ?? {}) as { diskProblem?: unknown };
+  return diskProblem === 'full' || diskProblem === 'failed' ? diskProblem : null;
+}
+
+function machineDiskCode(error: unknown): ErrorCode {
+  return diskProblemOf(error) === 'full' ? 'STORAGE_FULL' : 'STORAGE_FAILED';
 }
 
 export function messageOf(error: unknown): string {

@@ -33,7 +33,8 @@ export interface Machine {
   /**
    * Applies a batch and returns one result a command, in order. Deterministic: no clock, no chance,
    * nothing but the state and the batch. Never throws for a command's content: a refusal is a
-   * result. What it throws stops the node.
+   * result. What it throws stops the node; a `diskProblem` of 'full' or 'failed' on the error says
+   * that the machine's own disk is to blame.
    */
   apply(batch: ApplyBatch): unknown[];
   /** Makes the state durable up to some index at or after the one given; resolves to it. */

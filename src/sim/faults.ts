@@ -1,0 +1,254 @@
+// Does what the schedule says, as far as the cluster can bear it: a fault that would destroy the
+// last good copy of something committed is not injected. Every fault that really happened is
+// recorded and counted.
+
+import type { NodeId } from '../raft/types.ts';
+import type { Cluster } from './cluster.ts';
+import type { Judge } from './judge.ts';
+import type { Member } from './member.ts';
+import { allPairs, drawPartition, NetworkFaults } from './network-faults.ts';
+import type { Operator } from './operator.ts';
+import { Prng } from './prng.ts';
+import type { ScheduledFault } from './schedule.ts';
+import { isQuorum, type Shadow } from './shadow.ts';
+import type { Loss } from './sim-file.ts';
+import type { SimNetwork } from './sim-network.ts';
+import type { FaultClass, FaultRecord, Plan } from './types.ts';
+import type { World } from './world.ts';
+
+export interface FaultParts {
+  readonly world: World;
+  readonly seed: number;
+  readonly plan: Plan;
+  readonly judge: Judge;
+  readonly cluster: Cluster;
+  readonly network: SimNetwork;
+  readonly shadow: Shadow;
+  readonly operator: Operator;
+}
+
+const LOOK_US = 100_000;
+
+export class Faults {
+  readonly records: FaultRecord[] = [];
+  #ended = false;
+  readonly #parts: FaultParts;
+  readonly #network: NetworkFaults;
+  readonly #restarts: Prng;
+  /** The mean time until a crashed node is started again. */
+  readonly #downUs: number;
+  readonly #electionUs: number;
+
+  constructor(parts: FaultParts) {
+    this.#parts = parts;
+    const { plan, seed } = parts;
+    this.#network = new NetworkFaults(parts.world, parts.network);
+    this.#restarts = Prng.stream(seed, 'restarts');
+    this.#electionUs = plan.tickMs * plan.electionTicks * 1000;
+    this.#downUs = this.#electionUs * this.#restarts.logUniform(0.05, 8);
+  }
+
+  /** `only`: the numbers of the faults to inject; null: all. */
+  start(schedule: readonly ScheduledFault[], only: ReadonlySet<number> | null): void {
+    const { world } = this.#parts;
+    for (const fault of schedule) {
+      if (only !== null && !only.has(fault.number)) continue;
+      world.after(fault.atUs - world.now, 'fault', null, () => this.#inject(fault));
+    }
+    this.#lookAfter();
+  }
+
+  /** From here on nothing goes wrong any more. */
+  end(): void {
+    this.#ended = true;
+    this.#network.ended = true;
+  }
+
+  /** Starts again what is down, each node after a while of its own. */
+  #lookAfter(): void {
+    const { world, cluster } = this.#parts;
+    for (const member of cluster.members) {
+      if (member.state !== 'down') continue;
+      if (member.restartAt === 0) {
+        member.restartAt = world.now + this.#restarts.heavyTail(this.#downUs);
+      } else if (world.now >= member.restartAt) cluster.start(member);
+    }
+    world.after(LOOK_US, 'check', null, () => {
+      if (!this.#ended) this.#lookAfter();
+    });
+  }
+
+  #inject(fault: ScheduledFault): void {
+    if (this.#ended) return;
+    const chance = Prng.stream(this.#parts.seed, 'fault', fault.number);
+    const what = this.#perform(fault.class, chance);
+    if (what === null) return;
+    this.#parts.judge.happened(fault.class);
+    const timeMs = this.#parts.world.nowMs;
+    this.records.push({ number: fault.number, timeMs, class: fault.class, what });
+  }
+
+  /** Says what was done; null: nothing could be. */
+  #perform(name: FaultClass, chance: Prng): string | null {
+    switch (name) {
+      case 'partition':
+      case 'flap':
+      case 'clog':
+        return this.#breakLinks(name, chance);
+      case 'crash':
+      case 'crashAtOperation':
+      case 'pause':
+      case 'starve':
+        return this.#stopProcess(name, chance);
+      case 'fsyncError':
+      case 'fullDisk':
+        return this.#failDisk(name, chance);
+      case 'bitRot':
+      case 'staleSector':
+      case 'misdirected':
+      case 'lostDisk':
+        return this.#damage(name, chance);
+      case 'membership':
+        return this.#parts.operator.changeMembership(chance);
+      case 'transfer':
+        return this.#transfer(chance);
+      case 'campaign':
+        return this.#parts.operator.campaign(chance);
+      default:
+        return null;
+    }
+  }
+
+  #breakLinks(name: 'partition' | 'flap' | 'clog', chance: Prng): string | null {
+    const ids = this.#parts.cluster.members.filter(m => m.state !== 'gone').map(({ id }) => id);
+    const durationUs = chance.heavyTail(3 * this.#electionUs);
+    if (name === 'clog') {
+      if (ids.length < 2) return null;
+      const all = allPairs(ids);
+      const pairs = chance.shuffle(all).slice(0, chance.between(1, all.length));
+      this.#network.swizzle(pairs, durationUs / (4 * pairs.length), durationUs, chance);
+      return `${pairs.length} links, ${ms(durationUs)}`;
+    }
+    const fault = drawPartition(ids, chance);
+    if (fault === null) return null;
+    if (name === 'flap') {
+      const times = chance.between(2, 10);
+      this.#network.flap(fault, times, chance.heavyTail(this.#electionUs / 2));
+      return `${fault.what}, ${times} times`;
+    }
+    this.#network.partition(fault, durationUs);
+    return `${fault.what}, ${ms(durationUs)}`;
+  }
+
+  #stopProcess(
+    name: 'crash' | 'crashAtOperation' | 'pause' | 'starve',
+    chance: Prng,
+  ): string | null {
+    const { cluster, world } = this.#parts;
+    const member = this.#pickLiving(chance);
+    if (member === null) return null;
+    if (name === 'crash') {
+      const all = chance.chance(0.15);
+      const victims = all ? cluster.members.filter(m => m.incarnation !== null) : [member];
+      const loss = this.#loss(chance);
+      for (const victim of victims) cluster.kill(victim, loss);
+      return `${all ? 'all nodes' : `node ${member.id}`}, ${loss ?? 'kill'}`;
+    }
+    if (name === 'crashAtOperation') {
+      member.disk.mood.dieAt = chance.between(1, 12);
+      return `node ${member.id}, ${member.disk.mood.dieAt} operations on`;
+    }
+    const mean = name === 'pause' ? 2 * this.#electionUs : this.#electionUs / 8;
+    const us = chance.heavyTail(mean);
+    cluster.pause(member, world.now + Math.round(us));
+    return `node ${member.id}, ${ms(us)}`;
+  }
+
+  /** The old leader may go deaf right after: for a while it does not know that another leads. */
+  #transfer(chance: Prng): string | null {
+    const { cluster, world, operator } = this.#parts;
+    const old = cluster.leader();
+    const what = operator.transfer(chance);
+    if (old === null || what === null || chance.chance(0.5)) return what;
+    const pairs = cluster.members
+      .filter(({ id, state }) => id !== old.id && state !== 'gone')
+      .map(({ id }) => [id, old.id] as const);
+    const deafUs = chance.heavyTail(this.#electionUs);
+    world.after(chance.heavyTail(this.#electionUs / 20), 'fault', null, () => {
+      this.#network.partition({ what, pairs }, deafUs);
+    });
+    return `${what}, then ${old.id} deaf for ${ms(deafUs)}`;
+  }
+
+  #failDisk(name: 'fsyncError' | 'fullDisk', chance: Prng): string | null {
+    const member = this.#pickLiving(chance);
+    if (member === null) return null;
+    const { mood } = member.disk;
+    if (name === 'fsyncError') {
+      mood.failNextSync = true;
+      return `node ${member.id}`;
+    }
+    mood.full = true;
+    mood.wasFull = true;
+    const us = chance.heavyTail(4 * this.#electionUs);
+    this.#parts.world.after(us, 'fault', null, () => {
+      mood.full = false;
+    });
+    return `node ${member.id}, ${ms(us)}`;
+  }
+
+  /** The atlas: a node's data is damaged only while the others hold a quorum of whole disks. */
+  #damage(
+    name: 'bitRot' | 'staleSector' | 'misdirected' | 'lostDisk',
+    chance: Prng,
+  ): string | null {
+    const { cluster } = this.#parts;
+    const victims = cluster.members.filter(m => m.isUsable && !m.shadow.damaged);
+    if (victims.length === 0) return null;
+    const member = chance.pick(victims);
+    if (!this.canLose(member.id)) return null;
+    member.shadow.damaged = true;
+    switch (name) {
+      case 'bitRot':
+        return `node ${member.id}: ${member.disk.rot(chance) ?? 'nothing there'}`;
+      case 'staleSector':
+        member.disk.plant('stale');
+        return `node ${member.id}`;
+      case 'misdirected':
+        member.disk.plant('misdirected');
+        return `node ${member.id}`;
+      case 'lostDisk':
+        cluster.kill(member, 'lost');
+        member.state = 'gone';
+        return `node ${member.id}`;
+    }
+  }
+
+  /** Would every configuration that may be in force still have a quorum of whole disks? */
+  canLose(id: NodeId): boolean {
+    const { cluster, shadow } = this.#parts;
+    const whole = cluster.members
+      .filter(m => m.isUsable && !m.shadow.damaged && m.id !== id)
+      .map(m => m.id);
+    const configs = shadow.liveConfigurations(cluster.founding);
+    return configs.every(config => isQuorum(config, whole));
+  }
+
+  #pickLiving(chance: Prng): Member | null {
+    const { cluster } = this.#parts;
+    const living = cluster.members.filter(m => m.incarnation !== null);
+    if (living.length === 0) return null;
+    // Whatever befalls a leader shows more.
+    const leader = cluster.leader();
+    return leader !== null && chance.chance(0.4) ? leader : chance.pick(living);
+  }
+
+  #loss(chance: Prng): Loss | null {
+    const torn = this.#parts.plan.classes.includes('tornWrites');
+    return chance.pick<Loss | null>(torn ? [null, 'lost', 'torn', 'torn'] : [null, 'lost', 'kept']);
+  }
+}
+
+function ms(us: number): string {
+  return `${Math.round(us / 1000)} ms`;
+}

@@ -1,0 +1,42 @@
+// Where broken promises are reported. The first one counts: what follows a violation is noise.
+
+import type { NodeId } from '../raft/types.ts';
+import type { FaultClass, Violation } from './types.ts';
+import type { World } from './world.ts';
+
+export class Judge {
+  violation: Violation | null = null;
+  readonly checks: Record<string, number> = {};
+  readonly faults: Partial<Record<FaultClass, number>> = {};
+  readonly marks: Record<string, number> = {};
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** `holds` was looked at; `message` is made only when it is broken. */
+  check(property: string, node: NodeId, holds: boolean, message: () => string): void {
+    this.checks[property] = (this.checks[property] ?? 0) + 1;
+    if (!holds) this.fail(property, node, message());
+  }
+
+  count(property: string): void {
+    this.checks[property] = (this.checks[property] ?? 0) + 1;
+  }
+
+  fail(property: string, node: NodeId, message: string): void {
+    if (this.violation !== null) return;
+    this.violation = { property, message, timeMs: this.#world.nowMs, node };
+    this.#world.halted = true;
+  }
+
+  happened(fault: FaultClass): void {
+    this.faults[fault] = (this.faults[fault] ?? 0) + 1;
+  }
+
+  /** Something that a sweep must see now and then, or it does not test what it claims to. */
+  mark(name: string): void {
+    this.marks[name] = (this.marks[name] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,302 @@
+// One node's promises: the log as it was handed to storage, the part of it that storage has called
+// durable, and what is between the two. A restart must bring back the durable part, or that and
+// some of the batches in between; nothing else is a legal outcome of a crash (A-28).
+
+import type { Ready } from '../raft/io.ts';
+import type {
+  Entry,
+  HardState,
+  LogIndex,
+  NodeId,
+  PersistentState,
+  SnapshotMeta,
+  Term,
+} from '../raft/types.ts';
+import { NO_NODE } from '../raft/types.ts';
+import type { LogBatch } from '../storage/log-store.ts';
+import type { Shadow } from './shadow.ts';
+import { chain, ShadowLog } from './shadow-log.ts';
+import type { CoreWatch } from './watched.ts';
+
+interface Vote {
+  readonly term: Term;
+  readonly votedFor: NodeId;
+}
+
+/** What one batch does to the log, in hashes. */
+interface Change {
+  readonly vote: Vote | null;
+  readonly snapshot: SnapshotMeta | null;
+  readonly snapshotHash: number;
+  readonly first: LogIndex;
+  readonly terms: readonly Term[];
+  readonly chains: readonly number[];
+}
+
+export class NodeShadow {
+  readonly id: NodeId;
+  handed = new ShadowLog();
+  durable = new ShadowLog();
+  /** As last seen in a step of its core; never decreases while the disk lives. */
+  term: Term = 0;
+  commitIndex: LogIndex = 0;
+  vote: Vote = { term: 0, votedFor: NO_NODE };
+  isLeader = false;
+  bootstrapped = false;
+  /** A sync of this incarnation failed. */
+  syncFailed = false;
+  /** Bits were changed on its disk: it may refuse to start, but not forget. */
+  damaged = false;
+  /** The next index that the state machine will be given. */
+  nextApplied: LogIndex = 1;
+  #notedCommit: LogIndex = 0;
+  /** Of the newest configuration entry in the log; 0 when that is not known. */
+  #configIndex: LogIndex = 0;
+  readonly #shadow: Shadow;
+  /** Handed over, not called durable; in order. */
+  #pending: Change[] = [];
+
+  constructor(id: NodeId, shadow: Shadow) {
+    this.id = id;
+    this.#shadow = shadow;
+  }
+
+  /** Effects left the core: its log now contains what they say. */
+  ready(ready: Ready, commitIndex: LogIndex): void {
+    const { entries, snapshot, committed } = ready;
+    if (snapshot !== null) this.#installHanded(snapshot);
+    if (entries.length > 0) this.#append(entries);
+    if (commitIndex > this.#notedCommit) {
+      this.#shadow.noteCommit(this, commitIndex);
+      this.#notedCommit = commitIndex;
+    }
+    if (committed.length > 0) this.#checkCommitted(committed);
+  }
+
+  /** What the node's core calls with each Ready. */
+  watchReady(shadow: Shadow): CoreWatch['ready'] {
+    return (ready, commit, commitIndex) => {
+      this.ready(ready, commitIndex);
+      if (commit !== null) shadow.leaderCommitted(this, commit);
+    };
+  }
+
+  /** A new core begins, with a state machine that stands at this index. */
+  coreBegins(appliedIndex: LogIndex): void {
+    this.nextApplied = appliedIndex + 1;
+    this.#notedCommit = 0;
+    this.#configIndex = 0;
+    this.isLeader = false;
+  }
+
+  /** Storage takes a batch; the result is to be called when it says that the batch is durable. */
+  handOver(batch: LogBatch): () => void {
+    const { entries, hardState, snapshot } = batch;
+    const change: Change = {
+      vote: hardState === null ? null : voteOf(hardState),
+      snapshot,
+      snapshotHash: snapshot === null ? 0 : (this.#snapshotHash(snapshot) ?? 0),
+      first: entries[0]?.index ?? 0,
+      terms: entries.map(({ term }) => term),
+      chains: entries.map(({ index }) => this.handed.chainAt(index) ?? 0),
+    };
+    this.#pending.push(change);
+    return () => {
+      if (this.#pending[0] !== change) {
+        this.#shadow.judge.fail('A-27', this.id, 'storage completes its batches out of order');
+        return;
+      }
+      this.#pending.shift();
+      this.#settle(change);
+    };
+  }
+
+  /** What storage recovered after a restart, null: nothing. */
+  recovered(state: PersistentState | null): void {
+    const { judge } = this.#shadow;
+    this.syncFailed = false;
+    if (state === null) {
+      judge.check('A-28', this.id, !this.bootstrapped, () => {
+        return `node ${this.id} had a log and recovered none`;
+      });
+      this.#pending = [];
+      return;
+    }
+    const candidates = this.#candidates();
+    const match = candidates.find(candidate => candidate.matches(state));
+    judge.check(this.damaged ? 'A-30' : 'A-28', this.id, match !== undefined, () => {
+      return `node ${this.id} recovered ${mismatch(state, candidates)}`;
+    });
+    this.#pending = [];
+    if (match === undefined) return;
+    this.durable = match.log;
+    this.vote = match.vote;
+    this.handed = this.durable.clone();
+    this.term = Math.max(this.vote.term, 0);
+    this.commitIndex = 0;
+    this.#shadow.voteDurable(this.id, this.vote.term, this.vote.votedFor);
+  }
+
+  /** The first state of a new node is durable. */
+  didBootstrap(): void {
+    this.bootstrapped = true;
+  }
+
+  /** For an image of the disk as it is now: what a recovery of it must find; null when it does. */
+  comparer(): (state: PersistentState | null) => string | null {
+    const candidates = this.#candidates();
+    const { bootstrapped } = this;
+    return state => {
+      if (state === null) return bootstrapped ? 'there is no log' : null;
+      if (candidates.some(candidate => candidate.matches(state))) return null;
+      return mismatch(state, candidates);
+    };
+  }
+
+  #append(entries: readonly Entry[]): void {
+    const { handed } = this;
+    const first = entries[0]!;
+    const { judge } = this.#shadow;
+    // As of the Ready before: what this one commits it may as well have replaced.
+    judge.check('A-15', this.id, first.index > this.#notedCommit, () => {
+      return `node ${this.id} overwrites entry ${first.index}, committed up to ${this.#notedCommit}`;
+    });
+    handed.truncate(first.index);
+    if (this.#configIndex >= first.index) this.#configIndex = 0;
+    if (first.index !== handed.lastIndex + 1) {
+      judge.fail('A-09', this.id, `node ${this.id} leaves a hole before entry ${first.index}`);
+      return;
+    }
+    let hash = handed.chainAt(handed.lastIndex)!;
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!;
+      hash = chain(hash, entry);
+      handed.push(entry.term, hash);
+      this.#shadow.noteChain(this.id, entry.term, entry.index, hash);
+      if (entry.kind === 'config') this.#appendConfig(entry);
+    }
+  }
+
+  #appendConfig(entry: Entry): void {
+    const before = this.#configIndex;
+    this.#configIndex = entry.index;
+    this.#shadow.noteConfig(entry);
+    if (!this.isLeader || entry.term !== this.term) return;
+    this.#shadow.judge.check('A-18', this.id, before <= this.commitIndex, () => {
+      const text = `leader ${this.id} begins a membership change at entry ${entry.index}`;
+      return `${text}, while the one at ${before} is not committed`;
+    });
+  }
+
+  #installHanded(snapshot: SnapshotMeta): void {
+    const { term, index } = snapshot.last;
+    const hash = this.#snapshotHash(snapshot);
+    this.#shadow.judge.check('A-11', this.id, hash !== null, () => {
+      return `node ${this.id} installs a snapshot at ${index}/${term}, which was never committed`;
+    });
+    if (hash === null) return;
+    // IS6: a log that has the snapshot's last entry keeps what follows it.
+    if (this.handed.chainAt(index) !== hash) this.handed.reset(index, term, hash);
+    this.nextApplied = index + 1;
+  }
+
+  #snapshotHash({ last }: SnapshotMeta): number | null {
+    const { committed } = this.#shadow;
+    if (committed.termAt(last.index) !== last.term) return null;
+    return committed.chainAt(last.index) ?? null;
+  }
+
+  #checkCommitted(entries: readonly Entry[]): void {
+    const { judge } = this.#shadow;
+    for (let i = 0; i < entries.length; i++) {
+      const { index, term } = entries[i]!;
+      judge.count('A-12');
+      if (index !== this.nextApplied) {
+        const text = `node ${this.id} is to apply entry ${index} after ${this.nextApplied - 1}`;
+        judge.fail('A-12', this.id, text);
+      }
+      this.nextApplied = index + 1;
+      if (this.#shadow.committed.termAt(index) !== term) {
+        const text = `node ${this.id} is to apply entry ${index} of term ${term}`;
+        judge.fail('A-12', this.id, `${text}, which is not committed`);
+      }
+    }
+  }
+
+  #settle(change: Change): void {
+    applyChange(this.durable, change);
+    if (change.vote === null) return;
+    this.vote = change.vote;
+    this.#shadow.voteDurable(this.id, change.vote.term, change.vote.votedFor);
+  }
+
+  /** The states that a crash may leave: after each number of the batches under way. */
+  #candidates(): Candidate[] {
+    let current = new Candidate(this.durable.clone(), this.vote);
+    const candidates = [current];
+    for (const change of this.#pending) {
+      const log = current.log.clone();
+      // A large batch can be cut in two, its hard state and snapshot first.
+      applyChange(log, { ...change, terms: [], chains: [] });
+      const vote = change.vote ?? current.vote;
+      candidates.push(new Candidate(log.clone(), vote));
+      applyChange(log, change);
+      current = new Candidate(log, vote);
+      candidates.push(current);
+    }
+    return candidates;
+  }
+}
+
+function mismatch(state: PersistentState, candidates: readonly Candidate[]): string {
+  const last = state.entries.at(-1) ?? state.snapshot.last;
+  const { currentTerm, votedFor } = state.hardState;
+  const found = `a log up to ${last.index}/${last.term}, term ${currentTerm}, vote ${votedFor}`;
+  const wanted = candidates.map(candidate => candidate.text).join(', or ');
+  return `${found}, instead of ${wanted} (index/term)`;
+}
+
+class Candidate {
+  readonly log: ShadowLog;
+  readonly vote: Vote;
+
+  constructor(log: ShadowLog, vote: Vote) {
+    this.log = log;
+    this.vote = vote;
+  }
+
+  get text(): string {
+    const { log, vote } = this;
+    return `${log.lastIndex}/${log.lastTerm}, term ${vote.term}, vote ${vote.votedFor}`;
+  }
+
+  matches({ hardState, snapshot, entries }: PersistentState): boolean {
+    const { log, vote } = this;
+    if (hardState.currentTerm !== vote.term || hardState.votedFor !== vote.votedFor) return false;
+    const last = entries.at(-1) ?? snapshot.last;
+    if (last.index !== log.lastIndex || last.term !== log.lastTerm) return false;
+    const first = entries[0];
+    if (first === undefined) return true;
+    let hash = log.chainAt(first.index - 1);
+    if (hash === undefined) {
+      // What lies before is compacted; the terms are all that can be compared.
+      return entries.every(({ index, term }) => (log.termAt(index) ?? term) === term);
+    }
+    for (const entry of entries) hash = chain(hash, entry);
+    return hash === log.chainAt(last.index);
+  }
+}
+
+function applyChange(log: ShadowLog, change: Change): void {
+  const { snapshot, snapshotHash, first, terms, chains } = change;
+  if (snapshot !== null && log.chainAt(snapshot.last.index) !== snapshotHash) {
+    log.reset(snapshot.last.index, snapshot.last.term, snapshotHash);
+  }
+  if (terms.length === 0) return;
+  log.truncate(first);
+  for (let i = 0; i < terms.length; i++) log.push(terms[i]!, chains[i]!);
+}
+
+function voteOf({ currentTerm, votedFor }: HardState): Vote {
+  return { term: currentTerm, votedFor };
+}

@@ -1,0 +1,254 @@
+// What the whole cluster has ever promised, kept beside it: who led which term, who voted for whom
+// on durable storage, what was committed. Every step of every core, every message and every
+// completion of a log write passes here, so a broken promise is named when it happens and not when
+// it shows. Constant cost a step; a log is compared by one hash (shadow-log.ts).
+
+import type { Message } from '../raft/messages.ts';
+import type { RaftReport } from '../raft/report.ts';
+import type { TraceEvent } from '../raft/trace.ts';
+import type { Configuration, Entry, LogIndex, NodeId, Term } from '../raft/types.ts';
+import { NO_NODE } from '../raft/types.ts';
+import type { Judge } from './judge.ts';
+import { NodeShadow } from './node-shadow.ts';
+import { ShadowLog } from './shadow-log.ts';
+import type { LeaderCommit } from './watched.ts';
+
+export class Shadow {
+  readonly judge: Judge;
+  /** Hashes of the committed log; grows, never changes. */
+  readonly committed = new ShadowLog();
+  /** Configurations that were ever in a log. */
+  #configs: { index: LogIndex; term: Term; config: Configuration }[] = [];
+  elections = 0;
+  readonly #leaders = new Map<Term, NodeId>();
+  /** Durable votes: term to voter to candidate. */
+  readonly #votes = new Map<Term, Map<NodeId, NodeId>>();
+  /** The one hash that a log may have up to (index, term). */
+  readonly #chains = new Map<number, number>();
+  readonly #nodes = new Map<NodeId, NodeShadow>();
+  // What is checked at every step is counted here: these are the simulator's hot loop.
+  #steps = 0;
+  #leaderSteps = 0;
+  #entries = 0;
+  #acknowledgements = 0;
+
+  constructor(judge: Judge) {
+    this.judge = judge;
+  }
+
+  node(id: NodeId): NodeShadow {
+    let node = this.#nodes.get(id);
+    if (node === undefined) {
+      node = new NodeShadow(id, this);
+      this.#nodes.set(id, node);
+    }
+    return node;
+  }
+
+  get nodes(): Iterable<NodeShadow> {
+    return this.#nodes.values();
+  }
+
+  /** How often each of the invariants that are checked in here by the way was looked at. */
+  get checks(): Record<string, number> {
+    return {
+      'A-02': this.#steps,
+      'A-14': this.#steps,
+      'A-08': this.#leaderSteps,
+      'A-09': this.#entries,
+      'A-27': this.#acknowledgements,
+      'A-29': this.#acknowledgements,
+    };
+  }
+
+  get commitIndex(): LogIndex {
+    return this.committed.lastIndex;
+  }
+
+  // -------------------------------------------------------------------------- the log
+
+  /** A-09: the same index and term, the same log. */
+  noteChain(node: NodeId, term: Term, index: LogIndex, hash: number): void {
+    const key = term * 2 ** 28 + index;
+    const known = this.#chains.get(key);
+    if (known === undefined) this.#chains.set(key, hash);
+    else if (known !== hash) {
+      const text = `the logs of node ${node} and of another agree in ${index}/${term}`;
+      this.judge.fail('A-09', node, `${text} (index/term) but not in what comes before or there`);
+    }
+    this.#entries += 1;
+  }
+
+  /** A-11: this node says that its log up to `index` is committed. */
+  noteCommit(node: NodeShadow, to: LogIndex): void {
+    const { committed } = this;
+    const log = node.handed;
+    const known = Math.min(to, committed.lastIndex);
+    const theirs = log.chainAt(known);
+    const ours = committed.chainAt(known);
+    const agrees = theirs === undefined || ours === undefined || theirs === ours;
+    this.judge.check('A-11', node.id, agrees, () => {
+      const text = `node ${node.id} takes entry ${known} of term ${log.termAt(known)} for committed`;
+      return `${text}, where one of term ${committed.termAt(known)} was committed before`;
+    });
+    for (let index = committed.lastIndex + 1; index <= to; index++) {
+      const [term, hash] = [log.termAt(index), log.chainAt(index)];
+      if (term === undefined || hash === undefined) {
+        this.judge.fail('A-14', node.id, `node ${node.id} commits ${index}, beyond its log`);
+        return;
+      }
+      committed.push(term, hash);
+    }
+  }
+
+  // -------------------------------------------------------------------------- steps
+
+  /** A follower's or leader's step; `report` is asked for only where it is needed. */
+  step(event: TraceEvent, report: () => RaftReport): void {
+    const { was, now, node: id } = event;
+    const node = this.node(id);
+    const { judge } = this;
+    this.#steps += 1;
+    if (now.term < was.term || now.term < node.term) {
+      const before = Math.max(was.term, node.term);
+      judge.fail('A-02', id, `node ${id} went from term ${before} back to ${now.term}`);
+    }
+    node.term = now.term;
+    node.commitIndex = now.commitIndex;
+    node.isLeader = now.role === 'leader';
+    if (now.appliedIndex > now.commitIndex || now.commitIndex > now.last.index) {
+      const places = `applied ${now.appliedIndex}, committed ${now.commitIndex}`;
+      judge.fail('A-14', id, `node ${id}: ${places}, last ${now.last.index}`);
+    }
+    if (now.role === 'leader') this.#checkLeader(node, event, report);
+  }
+
+  #checkLeader(node: NodeShadow, { was, now }: TraceEvent, report: () => RaftReport): void {
+    const { judge } = this;
+    if (was.role !== 'leader') this.#elected(node, now.term, report().config);
+    if (was.role === 'leader' && was.term === now.term) {
+      this.#leaderSteps += 1;
+      if (now.last.index < was.last.index) {
+        const lost = `lost entries ${now.last.index + 1} and on`;
+        judge.fail('A-08', node.id, `leader ${node.id} of term ${now.term} ${lost}`);
+      }
+    }
+  }
+
+  /** A leader's commit moved: called once its Ready, with the entries it means, was seen. */
+  leaderCommitted(node: NodeShadow, { term, index, config }: LeaderCommit): void {
+    const { judge } = this;
+    const own = node.handed.termAt(index);
+    judge.check('A-16', node.id, own === term, () => {
+      return `leader ${node.id} of term ${term} counts replicas of entry ${index} of term ${own}`;
+    });
+    const hash = node.handed.chainAt(index);
+    const holders: NodeId[] = [];
+    for (const other of this.#nodes.values()) {
+      if (other.durable.chainAt(index) === hash) holders.push(other.id);
+      else if (other.durable.base > index) holders.push(other.id);
+    }
+    judge.check('A-10', node.id, isQuorum(config, holders), () => {
+      const text = `leader ${node.id} commits entry ${index} of term ${term}`;
+      return `${text}; durable only on ${holders.join(', ') || 'no node'} of ${describe(config)}`;
+    });
+  }
+
+  #elected(node: NodeShadow, term: Term, config: Configuration): void {
+    const { judge } = this;
+    this.elections += 1;
+    const other = this.#leaders.get(term);
+    judge.check('A-01', node.id, other === undefined || other === node.id, () => {
+      return `nodes ${other} and ${node.id} both lead term ${term}`;
+    });
+    this.#leaders.set(term, node.id);
+    const voters = [...(this.#votes.get(term) ?? [])]
+      .filter(([, candidate]) => candidate === node.id)
+      .map(([voter]) => voter);
+    judge.check('A-05', node.id, isQuorum(config, voters), () => {
+      const text = `node ${node.id} leads term ${term} of ${describe(config)}`;
+      return `${text} with the durable votes of ${voters.join(', ') || 'nobody'}`;
+    });
+    // A leader of an old term that comes late need not have what later terms committed.
+    const last = this.committed.lastIndexBefore(term);
+    const theirs = node.handed.chainAt(last);
+    const complete = theirs === this.committed.chainAt(last) || node.handed.base > last;
+    judge.check('A-11', node.id, complete, () => {
+      return `node ${node.id} leads term ${term} without the committed entry ${last}`;
+    });
+  }
+
+  // -------------------------------------------------------------------------- durability
+
+  voteDurable(voter: NodeId, term: Term, candidate: NodeId): void {
+    if (candidate === NO_NODE) return;
+    let votes = this.#votes.get(term);
+    if (votes === undefined) {
+      votes = new Map();
+      this.#votes.set(term, votes);
+    }
+    const before = votes.get(voter);
+    this.judge.check('A-03', voter, before === undefined || before === candidate, () => {
+      return `node ${voter} voted for ${before} and for ${candidate} in term ${term}`;
+    });
+    votes.set(voter, candidate);
+  }
+
+  /** Promises that leave a node must stand on its disk already. */
+  sent(m: Message): void {
+    if (m.kind === 'voteReply') {
+      if (!m.granted || m.preVote) return;
+      // A durable later term does as well: the node can't vote in this one again. Then the word that
+      // leaves is the vote.
+      const isPast = this.node(m.from).vote.term > m.term;
+      if (isPast) this.voteDurable(m.from, m.term, m.to);
+      const durable = this.#votes.get(m.term)?.get(m.from);
+      this.judge.check('A-04', m.from, durable === m.to, () => {
+        return `node ${m.from} tells ${m.to} of its vote in term ${m.term} before it is durable`;
+      });
+    } else if (m.kind === 'appendAccepted') {
+      const { durable, syncFailed } = this.node(m.from);
+      this.#acknowledgements += 1;
+      if (m.match > durable.lastIndex) {
+        const text = `node ${m.from} tells ${m.to} that it holds entry ${m.match}`;
+        const end = `but its durable log ends at ${durable.lastIndex}`;
+        this.judge.fail('A-27', m.from, `${text}, ${end}`);
+      }
+      if (syncFailed) {
+        const text = `node ${m.from} acknowledges entry ${m.match} after a sync failed`;
+        this.judge.fail('A-29', m.from, text);
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------- configurations
+
+  noteConfig({ index, term, config }: Entry): void {
+    if (config === null || this.#configs.some(c => c.index === index && c.term === term)) return;
+    this.#configs.push({ index, term, config });
+    this.judge.mark(config.outgoing.length > 0 ? 'jointConfiguration' : 'configuration');
+  }
+
+  /** The newest committed configuration, and those beyond the commit that may yet be in force. */
+  liveConfigurations(founding: Configuration): Configuration[] {
+    const { committed } = this;
+    let newest: { index: LogIndex; config: Configuration } = { index: 0, config: founding };
+    for (const { index, term, config } of this.#configs) {
+      if (index > newest.index && committed.termAt(index) === term) newest = { index, config };
+    }
+    const beyond = this.#configs.filter(({ index }) => index > committed.lastIndex);
+    return [newest.config, ...beyond.map(({ config }) => config)];
+  }
+}
+
+export function isQuorum(config: Configuration, nodes: readonly NodeId[]): boolean {
+  return isMajority(config.voters, nodes) && isMajority(config.outgoing, nodes);
+}
+
+function isMajority(of: readonly NodeId[], nodes: readonly NodeId[]): boolean {
+  return of.length === 0 || of.filter(id => nodes.includes(id)).length * 2 > of.length;
+}
+
+function describe({ voters, outgoing }: Configuration): string {
+  return outgoing.length === 0 ? `{${voters}}` : `{${voters} and ${outgoing}}`;
+}

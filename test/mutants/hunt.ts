@@ -1,0 +1,32 @@
+// Runs seeds one after another until one breaks an invariant. Bundled once for each mutant and run as
+// a process of its own: a mutant may also hang or run out of memory, which counts as caught too.
+
+import { simulate } from '../../src/sim/run.ts';
+import type { SimResult } from '../../src/sim/types.ts';
+
+export interface Hunt {
+  readonly seed: number;
+  readonly seeds: number;
+  readonly property: string | null;
+  readonly message: string;
+}
+
+const [first, last] = process.argv.slice(2).map(Number) as [number, number];
+
+let found: SimResult | null = null;
+let seed = first;
+for (; seed <= last; seed++) {
+  process.send?.({ running: seed });
+  const result = await simulate({ seed });
+  if (result.violation === null) continue;
+  found = result;
+  break;
+}
+const violation = found?.violation ?? null;
+const hunt: Hunt = {
+  seed,
+  seeds: seed - first + 1,
+  property: violation?.property ?? null,
+  message: violation?.message ?? '',
+};
+console.log(JSON.stringify(hunt));

@@ -1,0 +1,441 @@
+// Bugs to plant, one at a time, into a copy of the production code that the simulator then runs: proof
+// that it would notice. Each is a replacement of source text that must occur exactly once, made while
+// a bundle is built (scripts/mutants.ts), so that the code itself knows nothing of them. The numbers
+// in `trap` are those of the collected traps of other systems and of the students' guide.
+
+export interface Mutant {
+  readonly name: string;
+  /** The published trap or bug that it re-creates. */
+  readonly trap: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const raft = (name: string, trap: string, file: string, find: string, replace: string): Mutant => ({
+  name,
+  trap,
+  file: `src/raft/${file}`,
+  find,
+  replace,
+});
+
+export const MUTANTS: readonly Mutant[] = [
+  // ---- terms and votes
+  raft(
+    'vote-twice',
+    'two votes in a term',
+    'election.ts',
+    'return core.votedFor === NO_NODE || core.votedFor === m.from;',
+    'return true;',
+  ),
+  raft(
+    'vote-any-log',
+    'guide 10: no up-to-date check',
+    'election.ts',
+    'const upToDate = core.log.isUpToDate(m.last);',
+    'const upToDate = true;',
+  ),
+  raft(
+    'vote-by-length',
+    'guide 10: longer log wins over newer term',
+    'log.ts',
+    'if (candidate.term !== own.term) return candidate.term > own.term;',
+    '',
+  ),
+  raft(
+    'vote-before-durable',
+    'trap 10: vote told before it is stored',
+    'election.ts',
+    '  if (core.isVoteDurable) core.send(reply);\n  else core.sendAfterPersist(reply);',
+    '  core.send(reply);',
+  ),
+  raft(
+    'own-vote-before-durable',
+    'trap 10: own vote counted before it is stored',
+    'core.ts',
+    'return this.durable.currentTerm === this.currentTerm && this.durable.votedFor === this.votedFor;',
+    'return true;',
+  ),
+  raft(
+    'vote-request-before-durable',
+    'request speaks of entries that a crash takes back',
+    'election.ts',
+    'if (how.preVote) core.send(request);\n    else core.sendAfterPersist(request);',
+    'core.send(request);',
+  ),
+  raft(
+    'old-vote-replies',
+    'guide 16: replies of an older term are counted',
+    'raft.ts',
+    'if (m.term >= core.currentTerm) this.#receiveCurrent(m);',
+    'this.#receiveCurrent(m);',
+  ),
+  raft(
+    'half-is-a-quorum',
+    'n/2 instead of n/2 + 1',
+    'quorum.ts',
+    'return Math.floor(count / 2) + 1;',
+    'return Math.max(1, Math.ceil(count / 2));',
+  ),
+  raft(
+    'term-not-adopted',
+    'guide 5: a higher term is not adopted',
+    'raft.ts',
+    'core.becomeFollower(m.term, NO_NODE);\n    return true;',
+    'return true;',
+  ),
+  raft(
+    'vote-kept-over-terms',
+    'votedFor not reset with the term',
+    'core.ts',
+    '      this.votedFor = NO_NODE;\n',
+    '',
+  ),
+  raft(
+    'prevote-raises-term',
+    '§9.6: pre-vote changes the term',
+    'raft.ts',
+    'if (m.preVote) return true;',
+    '',
+  ),
+  raft(
+    'hard-state-not-written',
+    'trap 10: the vote is never persisted (PySyncObj 202)',
+    'raft.ts',
+    'if (!voteChanged && !rides) return null;',
+    'if (!rides) return null;',
+  ),
+  raft(
+    'election-timer-never-fires',
+    'liveness: followers never campaign',
+    'raft.ts',
+    'if (core.ticksSinceContact < core.electionTimeoutTicks) return;',
+    'return;',
+  ),
+  raft(
+    'no-random-timeout',
+    'split votes for ever',
+    'core.ts',
+    'electionTicks + Math.floor(random() * electionTicks)',
+    'electionTicks + 0 * Math.floor(random())',
+  ),
+
+  // ---- appending
+  raft(
+    'no-consistency-check',
+    'guide 7: prev is not checked',
+    'replication.ts',
+    'if (!log.matches(m.prev)) {',
+    'if (m.prev.index > log.lastIndex) {',
+  ),
+  raft(
+    'heartbeat-not-checked',
+    'guide 1, 8: heartbeats skip the check',
+    'replication.ts',
+    'if (!log.matches(m.prev)) {',
+    'if (m.entries.length > 0 && !log.matches(m.prev)) {',
+  ),
+  raft(
+    'old-term-append',
+    'AE1 missing',
+    'replication.ts',
+    "  if (m.term < core.currentTerm) {\n    core.cite('AE1'",
+    "  if (m.term < 0) {\n    core.cite('AE1'",
+  ),
+  raft(
+    'truncate-always',
+    'trap 12, guide 2: truncation without a conflict',
+    'replication.ts',
+    'const fresh = entries.findIndex(entry => log.term(entry.index) !== entry.term);',
+    'const fresh = entries.findIndex(entry => entry.index > log.commitIndex);',
+  ),
+  raft(
+    'conflict-kept',
+    'AE3 missing: a conflicting suffix stays',
+    'replication.ts',
+    '    log.truncate(first.index);\n',
+    '    return;\n',
+  ),
+  raft(
+    'commit-leader-index',
+    'trap 13, guide 9: leaderCommit without min(last new)',
+    'replication.ts',
+    'const commit = Math.min(m.leaderCommit, lastNew);',
+    'const commit = Math.min(m.leaderCommit, core.log.lastIndex);',
+  ),
+  raft(
+    'ack-before-durable',
+    'ack told before the entries are stored',
+    'replication.ts',
+    "  sendAckAfterPersist(core, { kind: 'appendAccepted', ...envelope, match: agreed });",
+    "  core.send({ kind: 'appendAccepted', ...envelope, match: agreed });",
+  ),
+  raft(
+    'heartbeat-acks-unstable',
+    'an immediate ack speaks of entries still in flight',
+    'replication.ts',
+    'const durableMatch = Math.min(agreed, log.stableIndex);',
+    'const durableMatch = agreed;',
+  ),
+  raft(
+    'ack-whole-log',
+    'guide 15: match from the log, not from the request',
+    'replication.ts',
+    'const lastNew = m.prev.index + m.entries.length;',
+    'const lastNew = log.lastIndex;',
+  ),
+  raft(
+    'match-from-next',
+    'guide 15: match from what was sent',
+    'replication.ts',
+    '  progress.maybeAdvance(m.match);\n',
+    '  progress.maybeAdvance(progress.nextIndex - 1);\n',
+  ),
+  raft(
+    'aba-confirmation',
+    'trap 15: confirmation of a rewritten index',
+    'log.ts',
+    'if (id.index <= this.#stableIndex || !this.matches(id)) return;',
+    'if (id.index <= this.#stableIndex || id.index > this.lastIndex) return;',
+  ),
+  raft(
+    'stale-nack-lowers-match',
+    'CCF 5324, 5991: a stale rejection is believed',
+    'replication.ts',
+    'if (m.rejected <= progress.matchIndex) return true;',
+    'progress.matchIndex = Math.min(progress.matchIndex, m.rejected);',
+  ),
+  raft(
+    'next-never-backs-up',
+    'liveness: nextIndex stays after a rejection',
+    'replication.ts',
+    'const next = Math.min(nextAfterConflict(core, m), m.rejected);',
+    'const next = m.rejected + 1;',
+  ),
+
+  // ---- committing and applying
+  raft(
+    'commit-old-terms',
+    'trap 11: Figure 8',
+    'replication.ts',
+    'if (log.term(n) !== core.currentTerm) {',
+    'if (log.term(n) === undefined) {',
+  ),
+  raft(
+    'self-ack-before-fsync',
+    'trap 14: own match counted before the own fsync',
+    'replication.ts',
+    'id === core.id ? log.stableIndex : ',
+    'id === core.id ? log.lastIndex : ',
+  ),
+  raft(
+    'apply-before-durable',
+    'state machine ahead of its log',
+    'log.ts',
+    '    const upTo = Math.min(this.#commitIndex, this.#stableIndex);\n    if (upTo <= this.#applyingIndex) return [];',
+    '    const upTo = this.#commitIndex;\n    if (upTo <= this.#applyingIndex) return [];',
+  ),
+  raft(
+    'apply-twice',
+    'trap 29: entries are applied again',
+    'log.ts',
+    'const first = this.#applyingIndex - this.#base.index;',
+    'const first = Math.max(0, this.#applyingIndex - this.#base.index - 1);',
+  ),
+  raft(
+    'learners-counted',
+    'A-20: a learner counts in the quorum',
+    'quorum.ts',
+    'const incoming = majorityValue(config.voters, valueAt);',
+    'const incoming = majorityValue([...config.voters, ...config.learners], valueAt);',
+  ),
+  raft(
+    'no-noop',
+    'RedisRaft 19: no entry opens the term',
+    'election.ts',
+    "if (core.config.noop) appendOwn(core, role, 'noop');",
+    '',
+  ),
+
+  // ---- reads
+  raft(
+    'read-before-term-commit',
+    'trap 16: ReadIndex before the first commit of the term',
+    'read-index.ts',
+    'if (core.log.commitIndex < role.termStart) {',
+    'if (core.log.commitIndex < 0) {',
+  ),
+  raft(
+    'read-without-quorum',
+    'etcd 0.4: leader answers without asking',
+    'read-index.ts',
+    'if (round > confirmed) break;',
+    '',
+  ),
+  raft(
+    'read-old-round',
+    'trap 17: an older confirmation counts',
+    'read-index.ts',
+    'if (round > confirmed) break;',
+    'if (round > confirmed + 3) break;',
+  ),
+  raft(
+    'read-at-applied',
+    'read at a stale index',
+    'read-index.ts',
+    'const index = core.log.commitIndex;\n  if (core.config.leaseReads',
+    'const index = core.log.snapshot.last.index;\n  if (core.config.leaseReads',
+  ),
+  raft(
+    'lease-for-ever',
+    'trap 19: a lease without an end',
+    'read-index.ts',
+    'return core.tick - confirmedTick < leaseTicks - 1;',
+    'return true;',
+  ),
+
+  // ---- membership
+  raft(
+    'change-before-term-commit',
+    'trap 1: the single-server bug of 2015',
+    'membership.ts',
+    "if (core.log.commitIndex < role.termStart) return 'notReady';",
+    '',
+  ),
+  raft(
+    'two-changes-at-once',
+    'trap 1: a second change before the first is committed',
+    'membership.ts',
+    "if (core.log.configIndex > core.log.commitIndex) return 'changeInProgress';",
+    '',
+  ),
+  raft(
+    'joint-by-one-half',
+    '§4.3: the outgoing half is not asked',
+    'quorum.ts',
+    'return Math.min(incoming, majorityValue(config.outgoing, valueAt));',
+    'return incoming;',
+  ),
+  raft(
+    'config-not-rolled-back',
+    'a truncated configuration stays in force',
+    'log.ts',
+    'while (this.#configs.at(-1)!.index >= index) this.#configs.pop();',
+    '',
+  ),
+  raft(
+    'joint-never-left',
+    'trap 3: stuck in the joint configuration',
+    'membership.ts',
+    'if (!isJoint(membership) || !committed) return false;',
+    'return !committed && false;',
+  ),
+
+  // ---- snapshots
+  raft(
+    'snapshot-keeps-conflict',
+    'IS7 missing: the old log stays',
+    'log.ts',
+    'const suffix = this.matches(meta.last)\n      ? this.slice(meta.last.index + 1, Infinity, Infinity)\n      : [];',
+    'const suffix = this.lastIndex > meta.last.index ? this.slice(meta.last.index + 1, Infinity, Infinity) : [];',
+  ),
+  raft(
+    'old-snapshot-installed',
+    'trap 22: an older snapshot takes the state back',
+    'snapshot.ts',
+    'if (m.meta.last.index <= core.log.commitIndex) return reply(core, m, INSTALLED);',
+    '',
+  ),
+  raft(
+    'snapshot-config-lost',
+    'trap 23: the configuration is not in the snapshot',
+    'log.ts',
+    'this.#configs = configsOf(meta, suffix);',
+    'this.#configs = configsOf({ ...meta, config: this.#configs[0]!.config }, suffix);',
+  ),
+
+  // ---- driver and disk
+  {
+    name: 'fsync-error-ignored',
+    trap: 'trap 27: fsyncgate',
+    file: 'src/node/persister.ts',
+    find: 'if (error !== null) {\n      this.#stopped = true;\n      this.#host.persistFailed(error);\n      return;\n    }',
+    replace: '',
+  },
+  {
+    name: 'after-persist-at-once',
+    trap: 'trap 18 of the pains: the driver sends before it has persisted',
+    file: 'src/node/persister.ts',
+    find: '    this.#store.append({ hardState, entries, snapshot }, error => this.#written(pending, error));',
+    replace:
+      '    this.#finish(number, afterPersist, true);\n    this.#store.append({ hardState, entries, snapshot }, error => error && this.#written(pending, error));',
+  },
+  {
+    name: 'error-says-not-applied',
+    trap: 'trap 33: an error is taken for "not committed" (RedisRaft 23)',
+    file: 'src/node/proposals.ts',
+    find: "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'unknown',",
+    replace:
+      "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'not-applied',",
+  },
+  {
+    name: 'leader-change-says-not-applied',
+    trap: 'trap 33: an error is taken for "not committed"',
+    file: 'src/node/proposals.ts',
+    find: "const text = 'the leader that had the command is gone, and with it the answer.';\n  return new KontikiError('LEADER_CHANGED', 'unknown',",
+    replace:
+      "const text = 'the leader that had the command is gone, and with it the answer.';\n  return new KontikiError('LEADER_CHANGED', 'not-applied',",
+  },
+  {
+    name: 'wrong-client-answered',
+    trap: 'guide 18: the index is reused by another leader',
+    file: 'src/node/proposals.ts',
+    find: 'if (batch.term === term) return sink;',
+    replace: 'if (batch.term > 0) return sink;',
+  },
+  {
+    name: 'session-forgets',
+    trap: 'guide 20: a repeat is taken for a new command',
+    file: 'src/node/sessions.ts',
+    find: 'if (known !== undefined) return known;',
+    replace: '',
+  },
+  {
+    name: 'sessions-not-stored',
+    trap: 'guide 19, trap 23: the session table is not part of the state',
+    file: 'src/node/sessions.ts',
+    find: 'puts.set(sessionName(id), session === undefined ? null : encodeSession(session));',
+    replace:
+      'puts.set(sessionName(id), session === undefined ? null : encodeSession({ ...session, slots: [] }));',
+  },
+  {
+    name: 'read-not-waited',
+    trap: 'a read is served before the state has reached its index',
+    file: 'src/node/reads.ts',
+    find: 'const due = this.#untilApplied.filter(group => group.index <= index);',
+    replace: 'const due = this.#untilApplied.filter(group => group.index >= 0 || index > 0);',
+  },
+  {
+    name: 'written-is-not-synced',
+    trap: 'etcd 14370, NATS 7564: acknowledged before the sync',
+    file: 'src/storage/wal.ts',
+    find: 'active.file.writeAndSync(active.usedBytes, writer.view(), this.#onWritten);',
+    replace:
+      'void active.file.write(active.usedBytes, writer.view()).then(() => this.#onWritten(null), this.#onWritten);',
+  },
+  {
+    name: 'log-checksum-ignored',
+    trap: 'trap 25: a damaged batch is believed',
+    file: 'src/storage/batch.ts',
+    find: 'if (crc32c(bytes, at + BATCH_HEADER_BYTES, at + total) !== header.bodyCrc) return null;',
+    replace: '',
+  },
+  {
+    name: 'damage-is-cut',
+    trap: 'trap 25: acknowledged data is cut like a torn tail (NATS 7549)',
+    file: 'src/storage/recovery.ts',
+    find: 'if (isStamped(await segment.reader.load(at, total), 0, total)) {',
+    replace: 'if (total < 0) {',
+  },
+];

@@ -36,8 +36,10 @@ export function ensureInstalled() {
     console.error(`Kontiki needs Node 20.19 or newer, this is ${process.versions.node}.`);
     process.exit(1);
   }
-  console.error('Installing dependencies (npm ci) …');
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  console.error('Installing dependencies …');
+  // Not `npm ci`: it insists on the entries of every platform's optional packages, and a lock file
+  // written against a registry that lacks some of them has none. Versions are the locked ones.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
 /** Builds dist/ unless it is newer than every source file. */

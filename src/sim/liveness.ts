@@ -38,6 +38,7 @@ export class Liveness implements ProposalSink {
   readonly #parts: LivenessParts;
   readonly #core = new Set<NodeId>();
   #served = false;
+  #abandoned = false;
 
   constructor(parts: LivenessParts) {
     this.#parts = parts;
@@ -93,6 +94,12 @@ export class Liveness implements ProposalSink {
       const counts = configs.some(c => c.voters.includes(id) || c.outgoing.includes(id));
       if (counts) this.#core.add(id);
     }
+    return this.#isQuorum();
+  }
+
+  #isQuorum(): boolean {
+    const { cluster, shadow } = this.#parts;
+    const configs = shadow.liveConfigurations(cluster.founding);
     return configs.every(config => isQuorum(config, [...this.#core]));
   }
 
@@ -128,8 +135,13 @@ export class Liveness implements ProposalSink {
   async #until(property: string, us: number, holds: () => boolean, what: string): Promise<void> {
     const { world, judge } = this.#parts;
     const end = world.now + us;
-    while (judge.violation === null && !holds()) {
+    while (judge.violation === null && !this.#abandoned && !holds()) {
       if (world.now >= end) {
+        // An operator's change that was still under way may have put the quorum out of office.
+        if (!this.#isQuorum()) {
+          this.#abandoned = true;
+          return judge.mark('quorumChangedUnderWay');
+        }
         const seconds = Math.round(us / 1e6);
         const text = `the healed quorum {${[...this.#core]}} ${what} within ${seconds} s`;
         judge.fail(property, 0, `${text}: ${this.#describe()}`);

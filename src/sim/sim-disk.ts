@@ -45,8 +45,6 @@ export class SimDisk implements Disk {
   onDeath: (() => void) | null = null;
   /** Called when the process is told that a sync failed. */
   onSyncError: (() => void) | null = null;
-  /** Called when damage was done that recovery may notice. */
-  onDamage: ((what: string) => void) | null = null;
   /** A sync has failed in this incarnation: nothing may be acknowledged any more. */
   syncFailed = false;
   operations = 0;
@@ -301,13 +299,11 @@ export class SimDisk implements Disk {
     this.#latent = null;
     if (latent.kind === 'stale') {
       file.poke(latent.offset, latent.before);
-      this.onDamage?.(`the write at ${latent.offset} never reached the disk`);
       return;
     }
     const target = latent.offset + SECTOR_BYTES * (1 + this.#chance.below(WRITES_BEFORE_DAMAGE));
     if (target >= offset) return;
     file.poke(target, latent.written);
-    this.onDamage?.(`the write at ${latent.offset} went to ${target} as well`);
   }
 
   /** Most damage hits the log, because that is where most bytes are. */

@@ -367,6 +367,6 @@ function writeFailure(directory: string, cause: unknown): BackendError {
     const text = `the database in ${directory} could not be written: no space left on the disk`;
     return new BackendError(text, { cause, diskProblem: 'full' });
   }
-  const text = `the database in ${directory} could not be written: ${String(cause)}`;
+  const text = `the database in ${directory} could not be written`;
   return new BackendError(text, { cause, diskProblem: 'failed' });
 }

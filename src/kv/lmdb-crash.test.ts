@@ -151,7 +151,8 @@ describe('a write that fails', () => {
     const command = 'ulimit -f 4000 && exec "$0" "$@"';
     const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e', filler, path];
     const ended = spawnSync('sh', ['-c', command, ...node], { encoding: 'utf8' });
-    const failure = 'BackendError: the database could not be written because of Input/output error';
+    const what = `the database in ${path} could not be written`;
+    const failure = `BackendError: ${what} because of Input/output error`;
     expect(ended.stdout.trim().split('\n'), ended.stderr).toEqual([failure, failure, failure, '1']);
     expect(ended.status).toBe(0);
     const again = new LmdbBackend(path);

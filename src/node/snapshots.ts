@@ -165,7 +165,8 @@ export class Snapshots {
       if (this.#stopped) await writer.abort();
       else await writer.finish();
     } catch (error) {
-      await writer.abort().catch(() => {});
+      // The node stops at once (rule 5): nothing is acknowledged while the file is tidied up.
+      writer.abort().catch(() => {});
       throw error;
     }
     return meta;

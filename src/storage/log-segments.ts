@@ -226,9 +226,13 @@ export class LogSegments {
       await file.sync();
       await this.#disk.syncDir(LOG_DIR);
     } catch (error) {
-      await file.close();
-      await this.#disk.remove(path).catch(() => {});
-      throw lackingRoom(asStorageError(error), capacityBytes);
+      const failure = asStorageError(error);
+      const cleanup = file.close().then(() => this.#disk.remove(path));
+      // Only a full disk lets the log go on, in a smaller file of this number. Any other failure is
+      // told at once: while files are being tidied up, batches would still be acknowledged.
+      if (failure.code === 'FULL') await cleanup.catch(() => {});
+      else cleanup.catch(() => {});
+      throw lackingRoom(failure, capacityBytes);
     }
     this.#nextNumber = number + 1;
     return { number, file, capacityBytes };

@@ -32,6 +32,7 @@ export class Persister {
   constructor(store: LogStore, host: PersisterHost) {
     this.#store = store;
     this.#host = host;
+    store.onFailure = error => this.#failed(error);
   }
 
   get inFlight(): number {
@@ -72,11 +73,7 @@ export class Persister {
 
   #written(pending: Pending, error: Error | null): void {
     if (this.#stopped) return;
-    if (error !== null) {
-      this.#stopped = true;
-      this.#host.persistFailed(error);
-      return;
-    }
+    if (error !== null) return this.#failed(error);
     pending.durable = true;
     while (this.#head < this.#pending.length && this.#pending[this.#head]!.durable) {
       const { number, afterPersist, wrote } = this.#pending[this.#head]!;
@@ -90,6 +87,13 @@ export class Persister {
       this.#pending = this.#pending.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  /** Rule 5: the first failed write or sync is the end. */
+  #failed(error: Error): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#host.persistFailed(error);
   }
 
   #finish(number: number, afterPersist: readonly Message[], wrote: boolean): void {

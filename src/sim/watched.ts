@@ -139,6 +139,14 @@ export class WatchedStore implements LogStore {
     return this.#store.identity;
   }
 
+  get onFailure(): ((error: Error) => void) | null {
+    return this.#store.onFailure;
+  }
+
+  set onFailure(tell: ((error: Error) => void) | null) {
+    this.#store.onFailure = tell;
+  }
+
   get recovered(): PersistentState | null {
     return this.#store.recovered;
   }

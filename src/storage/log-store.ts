@@ -28,6 +28,11 @@ export interface LogStore {
   readonly identity: Identity;
   /** As recovered at open(); not updated afterwards. Null in a directory that was new. */
   readonly recovered: PersistentState | null;
+  /**
+   * Called once when the store dies, between appends too: the node stops at once (rule 5), for what
+   * it says afterwards would come from a disk that has failed.
+   */
+  onFailure: ((error: Error) => void) | null;
   /** The newest complete snapshot file, kept up to date; null when there is none. */
   readonly newestSnapshot: SnapshotMeta | null;
 

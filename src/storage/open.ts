@@ -153,6 +153,14 @@ export class FileLogStore implements LogStore {
     this.#wal = wal;
   }
 
+  get onFailure(): ((error: Error) => void) | null {
+    return this.#wal.onFailure;
+  }
+
+  set onFailure(tell: ((error: Error) => void) | null) {
+    this.#wal.onFailure = tell;
+  }
+
   get newestSnapshot(): SnapshotMeta | null {
     return this.#snapshots.newest;
   }

@@ -77,6 +77,7 @@ export class Wal {
   #onIdle: (() => void) | null = null;
   #rolling: Promise<void> = Promise.resolve();
   #failure: StorageError | null = null;
+  onFailure: ((error: Error) => void) | null = null;
   #closing = false;
 
   constructor(disk: Disk, identity: Identity, options: WalOptions, recovered: RecoveredLog) {
@@ -339,11 +340,14 @@ export class Wal {
     this.#queuedBytes = 0;
     this.#filling = newPending(new ByteWriter());
     const failure = this.#failure;
+    const tell = this.onFailure;
+    this.onFailure = null;
     // Never from within append(): a caller may not expect its answer before the call returns.
     void Promise.resolve().then(() => {
       for (const pending of waiting) {
         if (pending !== null) for (const done of pending.dones) done(failure);
       }
+      tell?.(failure);
     });
   }
 }

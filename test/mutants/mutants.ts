@@ -360,7 +360,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'fsync-error-ignored',
     trap: 'trap 27: fsyncgate',
     file: 'src/node/persister.ts',
-    find: 'if (error !== null) {\n      this.#stopped = true;\n      this.#host.persistFailed(error);\n      return;\n    }',
+    find: 'if (error !== null) return this.#failed(error);',
     replace: '',
   },
   {

@@ -60,6 +60,7 @@ export class FakeStore implements LogStore {
   readonly compactions: SnapshotMeta[] = [];
   /** While true, appends wait for release(). */
   held = false;
+  onFailure: ((error: Error) => void) | null = null;
   #waiting: Write[] = [];
   #failure: Error | null = null;
   #closed = false;

@@ -45,3 +45,4 @@ export {
   type LinearizabilityResult,
   type PartResult,
 } from './wgl.ts';
+export { isExplainedBy } from './witness.ts';

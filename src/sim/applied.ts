@@ -48,6 +48,11 @@ export class AppliedTable {
     });
   }
 
+  /** The entry that carried out a client's operation, if any did so far. */
+  indexOf(operation: number): LogIndex | undefined {
+    return this.#operations.get(operation);
+  }
+
   /** A client was told for certain that this attempt is not and will not be applied. */
   refused(operation: number, reason: string): void {
     this.#refused.set(operation, reason);

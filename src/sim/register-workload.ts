@@ -1,7 +1,7 @@
-// Clients of the register machine, and the judgement of what they saw: every key by itself, by the
-// searching checker. Values are unique, so that a stale read can't look like a fresh one.
+// Clients of the register machine, and the judgement of what they saw: does the order of the log
+// explain it, and if not, does any? Every key by itself, by the searching checker. Values are unique, so that a stale read can't look like a fresh one.
 
-import { HistoryRecorder } from '../check/history.ts';
+import { HistoryRecorder, type Operation as Recorded } from '../check/history.ts';
 import {
   type AppendInput,
   type AppendOutput,
@@ -12,10 +12,11 @@ import {
   type RegisterOutput,
 } from '../check/models.ts';
 import { checkLinearizable } from '../check/wgl.ts';
+import { isExplainedBy } from '../check/witness.ts';
 import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
 import { jsonCodec } from '../node/state-machine.ts';
-import { NO_DATA, type NodeId } from '../raft/types.ts';
+import { type LogIndex, NO_DATA, type NodeId } from '../raft/types.ts';
 import type { Prng } from './prng.ts';
 import type { Process } from './process.ts';
 import {
@@ -47,6 +48,10 @@ export class RegisterWorkload implements Workload {
   /** The value last seen of a key by anyone: a good guess for a compare-and-set. */
   readonly #seen = new Map<number, number>();
   readonly #calls: { readonly of: Input; readonly id: number }[] = [];
+  /** The operation of each call of the two histories. */
+  readonly #operations = { register: [] as number[], text: [] as number[] };
+  /** The entry after which each read looked, by operation. */
+  readonly #readAt = new Map<number, LogIndex>();
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
@@ -92,6 +97,7 @@ export class RegisterWorkload implements Workload {
   read(machine: Machine, operation: Operation): unknown {
     const { of, key } = operation.input as Input;
     const registers = machine as RegisterMachine;
+    this.#readAt.set(operation.number, registers.applied.index);
     return of === 'text' ? registers.text(key) : registers.register(key);
   }
 
@@ -102,6 +108,7 @@ export class RegisterWorkload implements Workload {
         ? this.#texts.call(process, of.input)
         : this.#registers.call(process, of.input);
     this.#calls.push({ of, id });
+    this.#operations[of.of].push(operation.number);
     return this.#calls.length - 1;
   }
 
@@ -131,15 +138,35 @@ export class RegisterWorkload implements Workload {
   }
 
   finish(): void {
-    this.#judgeHistory(this.#registers, keyedRegisterModel());
-    this.#judgeHistory(this.#texts, appendModel());
+    this.#judge(this.#registers, keyedRegisterModel(), this.#operations.register);
+    this.#judge(this.#texts, appendModel(), this.#operations.text);
   }
 
-  #judgeHistory<S, In, Out>(recorder: HistoryRecorder<In, Out>, model: Model<S, In, Out>): void {
-    const { judge } = this.#parts;
+  #judge<S, In, Out>(
+    recorder: HistoryRecorder<In, Out>,
+    model: Model<S, In, Out>,
+    operations: readonly number[],
+  ): void {
     const history = recorder.history();
+    this.#parts.judge.count('A-24');
+    // The order of the log should explain everything. Only when it does not, there is to search for
+    // another one that does.
+    if (!isExplainedBy(history, model, this.#logOrder(operations))) this.#search(history, model);
+  }
+
+  /** The calls that had an effect, by the entry that they are in or that they read after. */
+  #logOrder(operations: readonly number[]): number[] {
+    const places = operations.map(operation => {
+      const index = this.#parts.applied.indexOf(operation);
+      return index ?? (this.#readAt.get(operation) ?? Number.NaN) + 0.5;
+    });
+    const order = [...places.keys()].filter(call => !Number.isNaN(places[call]));
+    return order.sort((a, b) => places[a]! - places[b]! || a - b);
+  }
+
+  #search<S, In, Out>(history: readonly Recorded<In, Out>[], model: Model<S, In, Out>): void {
+    const { judge } = this.#parts;
     const { parts } = checkLinearizable(history, model, { stepsMax: STEPS_MAX });
-    judge.count('A-24');
     for (const { verdict, key, operations } of parts) {
       if (verdict === 'undecided') judge.mark('undecidedHistory');
       if (verdict !== 'illegal') continue;

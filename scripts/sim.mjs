@@ -1,6 +1,6 @@
-// `npm run sim -- --minutes 1`, `-- --seed N`, `-- --hours 2`: the simulator, see scripts/sim.ts.
+// `npm run sim -- --minutes 1`, `-- --seed N`, `-- --hours 2`: the `kontiki sim` of the source.
 
 import { bin, ensureInstalled, run } from './lib.mjs';
 
 ensureInstalled();
-run(bin('tsx'), ['scripts/sim.ts', ...process.argv.slice(2)]);
+run(bin('tsx'), ['src/cli/main.ts', 'sim', ...process.argv.slice(2)]);

@@ -33,7 +33,7 @@ describe('the program', () => {
   test('lists its commands', async () => {
     const { code, stdout } = await cli(['--help']);
     expect(code).toBe(0);
-    for (const name of ['demo', 'serve', 'put', 'get', 'del', 'txn', 'status', 'member']) {
+    for (const name of ['demo', 'serve', 'put', 'get', 'del', 'txn', 'status', 'member', 'sim']) {
       expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
     }
   });

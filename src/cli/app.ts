@@ -18,6 +18,7 @@ import { ExitCode } from './exit-codes.ts';
 import { getCommand } from './get.ts';
 import { memberRoutes } from './member-list.ts';
 import { putCommand } from './put.ts';
+import { simCommand } from './sim-command.ts';
 import { statusCommand } from './status.ts';
 import { txnCommand } from './txn.ts';
 import { parseCount } from './values.ts';
@@ -95,6 +96,7 @@ const root = buildRouteMap({
     txn: txnCommand,
     status: statusCommand,
     member: memberRoutes,
+    sim: simCommand,
   },
   docs: {
     brief: 'A replicated key-value store with the etcd v3 API',

@@ -7,13 +7,8 @@ export { failureReport, type ReportOptions } from './report.ts';
 export { simulate, simulateWorkload } from './run.ts';
 export { type ShrinkOptions, type Shrunk, shrink } from './shrink.ts';
 export { workloadFor } from './stacks.ts';
-export {
-  emptySummary,
-  merge,
-  type SweepOptions,
-  type SweepSummary,
-  summaryText,
-  sweep,
-} from './sweep.ts';
+export { summaryText } from './summary.ts';
+export { drawPlan } from './swarm.ts';
+export { emptySummary, merge, type SweepOptions, type SweepSummary, sweep } from './sweep.ts';
 export * from './types.ts';
 export type { CreateWorkload, Operation, Workload, WorkloadParts } from './workload.ts';

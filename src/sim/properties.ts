@@ -28,6 +28,7 @@ export const PROPERTIES = {
   'A-46': 'a healed quorum elects a leader in bounded time',
   'A-47': 'a healed quorum commits in bounded time',
   'A-48': 'the nodes of a healed quorum converge',
+  'A-51': 'the same seed gives the same run',
   'A-53': 'no code of the product throws what nobody expects',
   state: 'the invariants of a single replica state',
   transition: 'the invariants between two states of a replica',

@@ -17,7 +17,8 @@ export interface SweepOptions {
   /** Every so many seeds one is run twice, and the hashes compared; 0: never. */
   readonly twiceEvery?: number;
   readonly failuresMax?: number;
-  readonly onSeed?: (result: SimResult, so: SweepSummary) => void;
+  /** Awaited: the caller may let its event loop turn. */
+  readonly onSeed?: (result: SimResult, so: SweepSummary) => void | Promise<void>;
 }
 
 export interface SweepSummary {
@@ -76,7 +77,7 @@ export async function sweep(options: SweepOptions): Promise<SweepSummary> {
         summary.failures.push({ seed, property: 'A-51', message });
       }
     }
-    options.onSeed?.(result, summary);
+    await options.onSeed?.(result, summary);
   }
   return summary;
 }
@@ -115,30 +116,4 @@ export function merge(a: SweepSummary, b: SweepSummary): SweepSummary {
 
 function addCounts(to: Record<string, number>, from: Readonly<Record<string, number>>): void {
   for (const [key, count] of Object.entries(from)) to[key] = (to[key] ?? 0) + count;
-}
-
-/** The page that a sweep ends with. `cpuMinutes` as the caller measured it. */
-export function summaryText(summary: SweepSummary, cpuMinutes: number): string {
-  const hours = summary.simulatedMs / 3_600_000;
-  const list = (counts: Record<string, number>) =>
-    Object.entries(counts)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', ');
-  const perMinute = cpuMinutes > 0 ? hours / cpuMinutes : 0;
-  const perSecond = cpuMinutes > 0 ? summary.events / (60 * cpuMinutes) : 0;
-  return [
-    `seeds run:          ${summary.seeds} (${summary.twice} of them twice)`,
-    `simulated:          ${hours.toFixed(2)} cluster-hours, ${perMinute.toFixed(1)} a CPU-minute`,
-    `events:             ${summary.events}, ${Math.round(perSecond)} a CPU-second`,
-    `operations:         ${summary.operations}, ${summary.acknowledged} acknowledged`,
-    `elections:          ${summary.elections}`,
-    `faults:             ${list(summary.faults)}`,
-    `invariants checked: ${list(summary.checks)}`,
-    `seen:               ${list(summary.marks)}`,
-    `failures:           ${summary.failures.length}`,
-    ...summary.failures.map(({ seed, property, message }) => {
-      return `  seed ${seed}: ${property}: ${message.split('\n')[0]}`;
-    }),
-  ].join('\n');
 }

@@ -194,6 +194,7 @@ export class Cluster {
           ready: member.shadow.watchReady(shadow),
           sample: (before: RaftReport, after: RaftReport) => {
             checkStep(this.#parts.judge, before, after);
+            member.shadow.checkConfig(after);
           },
         };
         return new WatchedCore(process, watch, config, state, appliedIndex);

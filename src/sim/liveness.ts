@@ -8,6 +8,7 @@ import type { Clients } from './clients.ts';
 import type { Cluster } from './cluster.ts';
 import type { Judge } from './judge.ts';
 import type { Member } from './member.ts';
+import type { Operator } from './operator.ts';
 import type { Prng } from './prng.ts';
 import { isQuorum, type Shadow } from './shadow.ts';
 import type { SimNetwork } from './sim-network.ts';
@@ -25,6 +26,7 @@ export interface LivenessParts {
   readonly workload: Workload;
   readonly chance: Prng;
   readonly clients: Clients;
+  readonly operator: Operator;
 }
 
 /** In election timeouts; generous, since elections may collide and snapshots take their time. */
@@ -33,12 +35,13 @@ const CONVERGE_TIMEOUTS = 60;
 const SLACK_US = 20_000_000;
 const LOOK_US = 20_000;
 const PROPOSE_US = 500_000;
+/** What was under way has reached a log by then, or is lost. */
+const FREEZE_US = 100_000;
 
 export class Liveness implements ProposalSink {
   readonly #parts: LivenessParts;
   readonly #core = new Set<NodeId>();
   #served = false;
-  #abandoned = false;
 
   constructor(parts: LivenessParts) {
     this.#parts = parts;
@@ -53,6 +56,7 @@ export class Liveness implements ProposalSink {
   /** Runs the phase. A cluster that lost its quorum for good promises nothing. */
   async run(): Promise<void> {
     const { judge } = this.#parts;
+    await this.#freeze();
     if (!this.#chooseCore()) {
       judge.mark('noQuorumLeft');
       return;
@@ -82,6 +86,35 @@ export class Liveness implements ProposalSink {
     );
     this.#parts.clients.stop();
     await this.#until('A-48', convergeUs, () => this.#converged(), 'does not converge');
+    await this.#restart(boundUs);
+  }
+
+  /**
+   * No change of membership that is still on its way from the operator may put the quorum out of
+   * office that is chosen next: the last ones reach a log, or never will.
+   */
+  async #freeze(): Promise<void> {
+    const { cluster, network, world, plan, operator } = this.#parts;
+    network.mood.takesChanges = false;
+    for (const member of cluster.members) cluster.pause(member, world.now);
+    // A node that was asked keeps trying for as long as any request may take; clocks differ.
+    const tries = operator.lastAskedAt + 1100 * plan.requestTimeoutMs;
+    await world.runUntil(Math.max(world.now, tries) + FREEZE_US);
+  }
+
+  /** All lose power at once, and come back with nobody asking for anything: it is all still there. */
+  async #restart(boundUs: number): Promise<void> {
+    const { cluster, shadow, judge } = this.#parts;
+    if (judge.violation !== null) return;
+    const { commitIndex } = shadow;
+    for (const id of this.#core) {
+      const member = cluster.member(id)!;
+      cluster.kill(member, 'lost');
+      member.restartAt = 0;
+    }
+    const isBack = () => this.#leader() !== null && this.#haveApplied(commitIndex);
+    const what = `does not come back with its entry ${commitIndex} after a power loss`;
+    await this.#until('A-48', boundUs, isBack, what);
   }
 
   /** Nodes with whole disks, in random order, until they are a quorum of all that may count. */
@@ -135,13 +168,8 @@ export class Liveness implements ProposalSink {
   async #until(property: string, us: number, holds: () => boolean, what: string): Promise<void> {
     const { world, judge } = this.#parts;
     const end = world.now + us;
-    while (judge.violation === null && !this.#abandoned && !holds()) {
+    while (judge.violation === null && !holds()) {
       if (world.now >= end) {
-        // An operator's change that was still under way may have put the quorum out of office.
-        if (!this.#isQuorum()) {
-          this.#abandoned = true;
-          return judge.mark('quorumChangedUnderWay');
-        }
         const seconds = Math.round(us / 1e6);
         const text = `the healed quorum {${[...this.#core]}} ${what} within ${seconds} s`;
         judge.fail(property, 0, `${text}: ${this.#describe()}`);
@@ -180,10 +208,14 @@ export class Liveness implements ProposalSink {
     incarnation!.process.enter(() => driver!.propose(operation.data, this));
   }
 
-  /** Every node of the quorum has applied all that is committed; equal states are A-13. */
+  /**
+   * Every node of the quorum has applied all that is committed, and no membership change is left
+   * half done; equal states are A-13.
+   */
   #converged(): boolean {
     const report = this.#leader()?.driver?.report().raft;
     if (report === undefined || report.commitIndex < report.last.index) return false;
+    if (report.config.outgoing.length > 0) return false;
     return this.#haveApplied(report.commitIndex);
   }
 

@@ -3,6 +3,7 @@
 // some of the batches in between; nothing else is a legal outcome of a crash (A-28).
 
 import type { Ready } from '../raft/io.ts';
+import type { RaftReport } from '../raft/report.ts';
 import type {
   Entry,
   HardState,
@@ -49,9 +50,11 @@ export class NodeShadow {
   damaged = false;
   /** The next index that the state machine will be given. */
   nextApplied: LogIndex = 1;
+  /** The first entry that a write under way replaces; Infinity when none does. */
+  firstUnderWay = Infinity;
   #notedCommit: LogIndex = 0;
-  /** Of the newest configuration entry in the log; 0 when that is not known. */
-  #configIndex: LogIndex = 0;
+  /** Where configurations stand in the log that was handed over, and the one before it. */
+  #configs: LogIndex[] = [0];
   readonly #shadow: Shadow;
   /** Handed over, not called durable; in order. */
   #pending: Change[] = [];
@@ -85,7 +88,6 @@ export class NodeShadow {
   coreBegins(appliedIndex: LogIndex): void {
     this.nextApplied = appliedIndex + 1;
     this.#notedCommit = 0;
-    this.#configIndex = 0;
     this.isLeader = false;
   }
 
@@ -101,12 +103,14 @@ export class NodeShadow {
       chains: entries.map(({ index }) => this.handed.chainAt(index) ?? 0),
     };
     this.#pending.push(change);
+    this.#noteUnderWay();
     return () => {
       if (this.#pending[0] !== change) {
         this.#shadow.judge.fail('A-27', this.id, 'storage completes its batches out of order');
         return;
       }
       this.#pending.shift();
+      this.#noteUnderWay();
       this.#settle(change);
     };
   }
@@ -119,7 +123,7 @@ export class NodeShadow {
       judge.check('A-28', this.id, !this.bootstrapped, () => {
         return `node ${this.id} had a log and recovered none`;
       });
-      this.#pending = [];
+      this.#dropUnderWay();
       return;
     }
     const candidates = this.#candidates();
@@ -127,9 +131,10 @@ export class NodeShadow {
     judge.check(this.damaged ? 'A-30' : 'A-28', this.id, match !== undefined, () => {
       return `node ${this.id} recovered ${mismatch(state, candidates)}`;
     });
-    this.#pending = [];
+    this.#dropUnderWay();
     if (match === undefined) return;
     this.durable = match.log;
+    this.#configs = configsOf(state);
     this.vote = match.vote;
     this.handed = this.durable.clone();
     this.term = Math.max(this.vote.term, 0);
@@ -153,6 +158,33 @@ export class NodeShadow {
     };
   }
 
+  /** The configuration in force must be the newest one in the log, when the log is all told. */
+  checkConfig({ last, configIndex }: RaftReport): void {
+    const { handed } = this;
+    if (last.index !== handed.lastIndex || last.term !== handed.lastTerm) return;
+    this.#shadow.judge.check('config', this.id, configIndex === this.#configIndex, () => {
+      const text = `node ${this.id} goes by the configuration of entry ${configIndex}`;
+      return `${text}; the newest one in its log is that of ${this.#configIndex}`;
+    });
+  }
+
+  get #configIndex(): LogIndex {
+    return this.#configs[this.#configs.length - 1] ?? 0;
+  }
+
+  #noteUnderWay(): void {
+    let first = Infinity;
+    for (const change of this.#pending) {
+      if (change.terms.length > 0) first = Math.min(first, change.first);
+    }
+    this.firstUnderWay = first;
+  }
+
+  #dropUnderWay(): void {
+    this.#pending = [];
+    this.firstUnderWay = Infinity;
+  }
+
   #append(entries: readonly Entry[]): void {
     const { handed } = this;
     const first = entries[0]!;
@@ -162,7 +194,7 @@ export class NodeShadow {
       return `node ${this.id} overwrites entry ${first.index}, committed up to ${this.#notedCommit}`;
     });
     handed.truncate(first.index);
-    if (this.#configIndex >= first.index) this.#configIndex = 0;
+    while (this.#configIndex >= first.index) this.#configs.pop();
     if (first.index !== handed.lastIndex + 1) {
       judge.fail('A-09', this.id, `node ${this.id} leaves a hole before entry ${first.index}`);
       return;
@@ -179,10 +211,15 @@ export class NodeShadow {
 
   #appendConfig(entry: Entry): void {
     const before = this.#configIndex;
-    this.#configIndex = entry.index;
+    const { judge } = this.#shadow;
+    this.#configs.push(entry.index);
     this.#shadow.noteConfig(entry);
     if (!this.isLeader || entry.term !== this.term) return;
-    this.#shadow.judge.check('A-18', this.id, before <= this.commitIndex, () => {
+    judge.check('A-19', this.id, this.handed.termAt(this.commitIndex) === this.term, () => {
+      const text = `leader ${this.id} begins a membership change at entry ${entry.index}`;
+      return `${text} before an entry of its term ${this.term} is committed`;
+    });
+    judge.check('A-18', this.id, before <= this.commitIndex, () => {
       const text = `leader ${this.id} begins a membership change at entry ${entry.index}`;
       return `${text}, while the one at ${before} is not committed`;
     });
@@ -196,7 +233,10 @@ export class NodeShadow {
     });
     if (hash === null) return;
     // IS6: a log that has the snapshot's last entry keeps what follows it.
-    if (this.handed.chainAt(index) !== hash) this.handed.reset(index, term, hash);
+    if (this.handed.chainAt(index) !== hash) {
+      this.handed.reset(index, term, hash);
+      this.#configs = [snapshot.configIndex];
+    }
     this.nextApplied = index + 1;
   }
 
@@ -295,6 +335,14 @@ function applyChange(log: ShadowLog, change: Change): void {
   if (terms.length === 0) return;
   log.truncate(first);
   for (let i = 0; i < terms.length; i++) log.push(terms[i]!, chains[i]!);
+}
+
+function configsOf({ snapshot, entries }: PersistentState): LogIndex[] {
+  const configs = [snapshot.configIndex];
+  for (const { kind, index } of entries) {
+    if (kind === 'config' && index > snapshot.last.index) configs.push(index);
+  }
+  return configs;
 }
 
 function voteOf({ currentTerm, votedFor }: HardState): Vote {

@@ -29,6 +29,8 @@ export class Operator implements ProposalSink, ReadSink {
   /** Changes that were applied. */
   changes = 0;
   ended = false;
+  /** When a node was last asked for a change, in microseconds; it tries for a while. */
+  lastAskedAt = Number.NEGATIVE_INFINITY;
   readonly #parts: OperatorParts;
   /** Was voter of some configuration: when it is no member any more, it was removed. */
   readonly #wasMember = new Set<number>();
@@ -127,8 +129,10 @@ export class Operator implements ProposalSink, ReadSink {
 
   #propose(asked: Member, changes: readonly ConfigChange[]): string {
     const { driver, incarnation } = asked;
+    this.lastAskedAt = this.#parts.world.now;
+    // A node that stands still takes it when it goes on, unless that is too late.
     incarnation!.process.enter(() => {
-      driver!.changeMembership(changes, NO_DATA, -1, this);
+      if (!this.ended) driver!.changeMembership(changes, NO_DATA, -1, this);
     });
     return changes.map(({ kind, node }) => `${kind} ${node}`).join(', ');
   }

@@ -121,6 +121,7 @@ class Simulation {
       workload: this.#workload,
       chance: Prng.stream(seed, 'liveness'),
       clients: this.#clients,
+      operator: this.#operator,
     });
     await liveness.run();
   }
@@ -152,6 +153,7 @@ class Simulation {
       corruptRate: plan.corruptRate,
       queueMessagesMax: plan.queueMessagesMax,
       holdsOverRestart: plan.classes.includes('held'),
+      takesChanges: true,
       encode: plan.encode,
     };
     return new SimNetwork(this.#world, Prng.stream(seed, 'network'), mood, {

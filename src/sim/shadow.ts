@@ -21,6 +21,8 @@ export class Shadow {
   #configs: { index: LogIndex; term: Term; config: Configuration }[] = [];
   elections = 0;
   readonly #leaders = new Map<Term, NodeId>();
+  /** Terms that a candidate began. */
+  readonly #begun = new Set<Term>();
   /** Durable votes: term to voter to candidate. */
   readonly #votes = new Map<Term, Map<NodeId, NodeId>>();
   /** The one hash that a log may have up to (index, term). */
@@ -113,6 +115,11 @@ export class Shadow {
       const before = Math.max(was.term, node.term);
       judge.fail('A-02', id, `node ${id} went from term ${before} back to ${now.term}`);
     }
+    if (now.term > was.term) this.#termRose(event);
+    if (now.stableIndex >= node.firstUnderWay) {
+      const text = `node ${id} takes entry ${now.stableIndex} for durable`;
+      judge.fail('A-27', id, `${text}, while ${node.firstUnderWay} and on are being written`);
+    }
     node.term = now.term;
     node.commitIndex = now.commitIndex;
     node.isLeader = now.role === 'leader';
@@ -123,9 +130,19 @@ export class Shadow {
     if (now.role === 'leader') this.#checkLeader(node, event, report);
   }
 
-  #checkLeader(node: NodeShadow, { was, now }: TraceEvent, report: () => RaftReport): void {
+  /** A-07: a term begins with a candidacy. A question about one (pre-vote) is none. */
+  #termRose({ node, now }: TraceEvent): void {
+    if (now.role === 'candidate') this.#begun.add(now.term);
+    this.judge.check('A-07', node, this.#begun.has(now.term), () => {
+      return `node ${node} is in term ${now.term}, in which nobody ever ran for leader`;
+    });
+  }
+
+  #checkLeader(node: NodeShadow, event: TraceEvent, report: () => RaftReport): void {
     const { judge } = this;
+    const { was, now } = event;
     if (was.role !== 'leader') this.#elected(node, now.term, report().config);
+    if (this.committed.lastTerm > now.term) this.#deposed(event);
     if (was.role === 'leader' && was.term === now.term) {
       this.#leaderSteps += 1;
       if (now.last.index < was.last.index) {
@@ -133,6 +150,16 @@ export class Shadow {
         judge.fail('A-08', node.id, `leader ${node.id} of term ${now.term} ${lost}`);
       }
     }
+  }
+
+  /** A-26: a leader that another one has followed answers no read on its own authority. */
+  #deposed({ node, now, rules }: TraceEvent): void {
+    const { lastTerm } = this.committed;
+    const usesLease = rules.some(({ rule }) => rule === '§6.4.1');
+    this.judge.check('A-26', node, !usesLease, () => {
+      const text = `leader ${node} of term ${now.term} answers a read under its lease`;
+      return `${text}, after an entry of term ${lastTerm} was committed`;
+    });
   }
 
   /** A leader's commit moved: called once its Ready, with the entries it means, was seen. */

@@ -24,6 +24,8 @@ export interface NetworkMood {
   queueMessagesMax: number;
   /** What was sent to a dead incarnation reaches the next one. */
   holdsOverRestart: boolean;
+  /** False: requests for membership changes that nodes hand on are lost. */
+  takesChanges: boolean;
   encode: boolean;
 }
 
@@ -179,7 +181,10 @@ export class SimNetwork {
     }
     const { process } = receiver;
     this.delivered += messages.length;
-    process.enter(() => receiver.receive(messages), 'deliver');
+    process.enter(() => {
+      const { takesChanges } = this.mood;
+      receiver.receive(takesChanges ? messages : messages.filter(m => m.kind !== 'forwardChange'));
+    }, 'deliver');
   }
 
   /** The messages as the other side decodes them; null when it had to close the connection. */

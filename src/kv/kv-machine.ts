@@ -42,6 +42,7 @@ export class KvMachine {
   readonly #backend: Backend;
   readonly #sweepPerBatch: number;
   #applied: Position;
+  #restored: (() => void) | null = null;
 
   constructor(backend: Backend, options: { readonly sweepPerBatch?: number } = {}) {
     this.#backend = backend;
@@ -111,6 +112,7 @@ export class KvMachine {
     await readImage(this.#backend, last, content, () => {
       this.store.reload();
       this.#applied = last;
+      this.#restored?.();
     });
   }
 
@@ -118,9 +120,10 @@ export class KvMachine {
     return this.#backend.close();
   }
 
-  /** One listener for all watches; null to stop. */
-  changes(listener: ChangeListener | null): void {
+  /** One listener for all watches; null to stop. `restored`: the content is another one from now on. */
+  changes(listener: ChangeListener | null, restored: (() => void) | null = null): void {
     this.store.listen(listener);
+    this.#restored = restored;
   }
 
   /** Past changes, inclusive bounds; both at or above the compacted revision. */

@@ -16,6 +16,7 @@ import type { Clock } from './clock.ts';
 import type { DriverEvents, DriverLimits, ReplyCodec } from './driver-types.ts';
 import { diskProblemOf, KontikiError, messageOf, storageError } from './errors.ts';
 import type { ApplyBatch, Machine } from './machine.ts';
+import { paced } from './pace.ts';
 import type { ProposalTracker } from './proposals.ts';
 import { SESSION_PREFIX, SessionTable } from './sessions.ts';
 import { resultOf, Slice, sessionError } from './slice.ts';
@@ -239,7 +240,7 @@ export class Applier {
 
   #restore(meta: SnapshotMeta): void {
     this.#restoring = true;
-    restoreMachine(this.#machine, this.#store, meta).then(
+    restoreMachine(this.#machine, this.#store, meta, this.#clock).then(
       () => {
         this.#restoring = false;
         if (this.#stopped) return;
@@ -262,6 +263,7 @@ export async function restoreMachine(
   machine: Machine,
   store: LogStore,
   meta: SnapshotMeta,
+  clock: Clock,
 ): Promise<void> {
   const reader = await store.openSnapshot(meta);
   if (reader === null) {
@@ -270,7 +272,7 @@ export async function restoreMachine(
     throw new KontikiError('STORAGE_CORRUPT', 'unknown', text + rest);
   }
   try {
-    await machine.restore(meta.last, reader.content());
+    await machine.restore(meta.last, paced(reader.content(), clock));
   } finally {
     await reader.close();
   }

@@ -114,7 +114,7 @@ export class Driver {
     const { store, machine, transport, clock, initialConfig } = this.#options;
     if (this.#state !== 'new') throw new KontikiError('STOPPED', 'not-applied', 'already started.');
     try {
-      const state = await recover(store, machine, initialConfig);
+      const state = await recover(store, machine, initialConfig, clock);
       this.#build(state);
       await transport.start(this.#transportEvents());
     } catch (error) {

@@ -16,8 +16,11 @@ export {
   type Codecs,
   type CommandOf,
   jsonCodec,
+  type PartOf,
   type ResultOf,
   type StateMachine,
+  type StateMachineInParts,
+  type StateOf,
 } from './state-machine.ts';
 export { fileStorage, memoryStorage, type StorageKind } from './system-storage.ts';
 export { memoryTransport, type TransportKind, tcpTransport } from './system-transport.ts';

@@ -80,7 +80,7 @@ export class KontikiNode<M extends AnyStateMachine> {
     this.#transport = transport;
     this.#requestTimeoutMs = parts.requestTimeoutMs;
     this.#command = (codecs.command as Codec<unknown> | undefined) ?? jsonCodec;
-    this.#machine = new TypedMachine(machine, codecs);
+    this.#machine = new TypedMachine(machine, codecs, { now: () => clock.now(), log: parts.log });
     this.#book = new AddressBook(this.id, transport, parts.peers);
     this.#recovered = store.recovered?.entries ?? [];
     const replies = ((codecs.result as Codec<unknown> | undefined) ?? jsonCodec) as ReplyCodec;

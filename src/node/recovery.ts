@@ -11,6 +11,7 @@ import type {
 import { NO_NODE, ORIGIN } from '../raft/types.ts';
 import type { LogStore } from '../storage/log-store.ts';
 import { restoreMachine } from './applier.ts';
+import type { Clock } from './clock.ts';
 import { KontikiError } from './errors.ts';
 import type { Machine } from './machine.ts';
 
@@ -18,11 +19,12 @@ export async function recover(
   store: LogStore,
   machine: Machine,
   initialConfig: Configuration,
+  clock: Clock,
 ): Promise<PersistentState> {
   const recovered = store.recovered;
   if (recovered === null) return bootstrap(store, machine, initialConfig);
   const snapshot = snapshotToRestore(store, machine, recovered);
-  if (snapshot !== null) await restoreMachine(machine, store, snapshot);
+  if (snapshot !== null) await restoreMachine(machine, store, snapshot, clock);
   checkAgainstLog(machine.applied, recovered);
   return recovered;
 }

@@ -14,6 +14,7 @@ function setup(newestAfterwards: number) {
   let newest: SnapshotMeta | null = null;
   const last = { term: 1, index: 60 };
   const machine = {
+    applied: last,
     durable: { term: 0, index: 0 },
     flush: async () => ({ term: 0, index: 0 }),
     snapshot: () => ({ last, async *content() {} }),

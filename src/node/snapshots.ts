@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts';
 import type { DriverEvents, DriverLimits } from './driver-types.ts';
 import { type KontikiError, storageError } from './errors.ts';
 import type { Machine } from './machine.ts';
+import { Pace } from './pace.ts';
 
 export interface SnapshotHost {
   step(input: Input): void;
@@ -29,7 +30,6 @@ interface OpenReader {
   usedAt: number;
 }
 
-const PIECES_A_TURN = 8;
 /** A file that no follower asks for this long is closed. */
 const READER_IDLE_MS = 30_000;
 
@@ -148,19 +148,19 @@ export class Snapshots {
   }
 
   async #writeNewFile(): Promise<SnapshotMeta> {
+    const newest = this.#store.newestSnapshot;
+    // Asked before the image is made, which holds resources until it is read.
+    if (newest?.last.index === this.#machine.applied.index && !this.#isSuspect) return newest;
     const image = this.#machine.snapshot();
     const meta = this.#applier.metaAt(image.last);
-    const newest = this.#store.newestSnapshot;
-    if (newest?.last.index === meta.last.index && !this.#isSuspect) return newest;
     this.#isSuspect = false;
     const writer = await this.#store.createSnapshot(meta);
     try {
-      let pieces = 0;
+      const pace = new Pace(this.#clock);
       for await (const piece of image.content()) {
         if (this.#stopped) break;
         await writer.write(piece);
-        pieces += 1;
-        if (pieces % PIECES_A_TURN === 0) await this.#nextTurn();
+        if (pace.isDue) await pace.turn();
       }
       if (this.#stopped) await writer.abort();
       else await writer.finish();
@@ -179,10 +179,6 @@ export class Snapshots {
     for (const { reader } of readers) await reader.close();
     this.#isSuspect = true;
     await this.#writeFile();
-  }
-
-  #nextTurn(): Promise<void> {
-    return new Promise(resolve => this.#clock.endOfTurn(resolve));
   }
 
   async #serveAll(): Promise<void> {

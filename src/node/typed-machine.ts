@@ -4,25 +4,44 @@
 
 import type { Entry, LogId } from '../raft/types.ts';
 import { ORIGIN } from '../raft/types.ts';
+import type { DriverEvents } from './driver-types.ts';
 import { KontikiError, messageOf } from './errors.ts';
 import type { ApplyBatch, Machine } from './machine.ts';
-import { type AnyStateMachine, type Codec, type Codecs, jsonCodec } from './state-machine.ts';
+import { type Frame, FrameKind, foreignImage, readImage, writeImage } from './machine-image.ts';
+import {
+  type AnyStateMachine,
+  type Codec,
+  type Codecs,
+  jsonCodec,
+  leavesInParts,
+  type StateMachine,
+} from './state-machine.ts';
 
-const PIECE_BYTES = 64 * 1024;
-/** Little-endian "KMS1": the first bytes of an image. */
-const MAGIC = 0x31534d4b;
+/** Work on a state, or on a part of it, that takes longer in one go is told to its author, once. */
+const HELD_MS = 10;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+
+/** How a machine finds out that it holds everybody up, and whom it tells. */
+export interface TurnWatch {
+  now(): number;
+  readonly log: NonNullable<DriverEvents['log']>;
+}
 
 export class TypedMachine<M extends AnyStateMachine> implements Machine {
   readonly user: M;
   readonly #command: Codec<unknown>;
   readonly #state: Codec<unknown>;
+  readonly #part: Codec<unknown>;
+  readonly #watch: TurnWatch | null;
   readonly #names = new Map<string, Uint8Array>();
   #applied: LogId = ORIGIN;
+  #hasWarned = false;
 
-  constructor(user: M, codecs: Codecs<M> = {}) {
+  constructor(user: M, codecs: Codecs<M> = {}, watch: TurnWatch | null = null) {
     this.user = user;
+    this.#watch = watch;
+    this.#part = (codecs.part as Codec<unknown> | undefined) ?? jsonCodec;
     this.#command = (codecs.command as Codec<unknown> | undefined) ?? jsonCodec;
     this.#state = (codecs.state as Codec<unknown> | undefined) ?? jsonCodec;
   }
@@ -57,14 +76,25 @@ export class TypedMachine<M extends AnyStateMachine> implements Machine {
   }
 
   snapshot(): { readonly last: LogId; content(): AsyncIterable<Uint8Array> } {
-    const image = encodeImage([...this.bookkeeping('')], this.#state.encode(this.user.snapshot()));
-    return { last: this.#applied, content: () => pieces(image) };
+    const { user } = this;
+    const names = nameFrames([...this.bookkeeping('')]);
+    const state = leavesInParts(user)
+      ? this.#partFrames(user.snapshotParts()[Symbol.iterator]())
+      : [this.#stateFrame(user)];
+    return { last: this.#applied, content: () => writeImage(chain(names, state)) };
   }
 
   async restore(last: LogId, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const { names, state } = decodeImage(await join(content));
-    const decoded = this.#state.decode(state);
-    this.user.restore(decoded as never);
+    const frames = readImage(content);
+    const names = new Map<string, Uint8Array>();
+    let frame = await next(frames);
+    while (frame.kind === FrameKind.NAME) {
+      const value = await next(frames, FrameKind.VALUE);
+      names.set(decoder.decode(frame.bytes), value.bytes);
+      frame = await next(frames);
+    }
+    if (frame.kind === FrameKind.STATE) await this.#restoreWhole(frame, frames);
+    else await this.#restoreParts(frame, frames);
     this.#names.clear();
     for (const [name, value] of names) this.#names.set(name, value);
     this.#applied = last;
@@ -89,70 +119,108 @@ export class TypedMachine<M extends AnyStateMachine> implements Machine {
       throw new KontikiError('MACHINE_FAILED', 'unknown', `${text} ${next}`, { cause: error });
     }
   }
-}
 
-async function* pieces(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    yield bytes.subarray(at, at + PIECE_BYTES);
+  #stateFrame(user: StateMachine<never, unknown, unknown>): Frame {
+    const encode = () => this.#state.encode(user.snapshot());
+    return { kind: FrameKind.STATE, bytes: this.#timed('snapshot()', encode) };
   }
-}
 
-async function join(content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of content) {
-    parts.push(part.slice());
-    size += part.length;
+  /** The first part is made now: whatever the iterator fixes before it is of the state as it is. */
+  #partFrames(parts: Iterator<unknown>): Iterable<Frame> {
+    const following = (): Frame | null => {
+      const step = this.#timed('a part of snapshotParts()', () => {
+        const { done, value } = parts.next();
+        return done === true ? null : this.#part.encode(value);
+      });
+      return step === null ? null : { kind: FrameKind.PART, bytes: step };
+    };
+    return framesOf(following(), following, () => parts.return?.());
   }
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
 
-/** magic u32, count u32, then name and value of each, lengths first; the rest is the state. */
-function encodeImage(names: [string, Uint8Array][], state: Uint8Array): Uint8Array {
-  const encoded = names.map(([name, value]) => [encoder.encode(name), value] as const);
-  let size = 8 + state.length;
-  for (const [name, value] of encoded) size += 8 + name.length + value.length;
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint32(4, encoded.length, true);
-  let at = 8;
-  for (const pair of encoded) {
-    for (const part of pair) {
-      view.setUint32(at, part.length, true);
-      bytes.set(part, at + 4);
-      at += 4 + part.length;
+  async #restoreWhole({ bytes }: Frame, frames: AsyncGenerator<Frame>): Promise<void> {
+    await next(frames, FrameKind.END);
+    const { user } = this;
+    if (!('restore' in user)) throw otherMachine('as a whole', 'restore()');
+    this.#timed('restore()', () => user.restore(this.#state.decode(bytes) as never));
+  }
+
+  async #restoreParts(first: Frame, frames: AsyncGenerator<Frame>): Promise<void> {
+    const { user } = this;
+    if (!leavesInParts(user)) throw otherMachine('in parts', 'restoreParts()');
+    const progress = { isComplete: false };
+    await user.restoreParts(this.#decodeParts(first, frames, progress));
+    if (progress.isComplete) return;
+    const text = 'restoreParts() resolved before it had taken all parts of the state.';
+    throw new KontikiError('MACHINE_FAILED', 'unknown', text);
+  }
+
+  async *#decodeParts(
+    first: Frame,
+    frames: AsyncGenerator<Frame>,
+    progress: { isComplete: boolean },
+  ): AsyncGenerator<unknown, void> {
+    let frame = first;
+    while (frame.kind === FrameKind.PART) {
+      const { bytes } = frame;
+      yield this.#timed('a part of restoreParts()', () => this.#part.decode(bytes));
+      frame = await next(frames);
     }
+    if (frame.kind !== FrameKind.END) throw foreignImage();
+    progress.isComplete = true;
   }
-  bytes.set(state, at);
-  return bytes;
+
+  #timed<T>(what: string, run: () => T): T {
+    if (this.#watch === null || this.#hasWarned) return run();
+    const from = this.#watch.now();
+    const result = run();
+    const tookMs = this.#watch.now() - from;
+    if (tookMs > HELD_MS) this.#warn(what, tookMs);
+    return result;
+  }
+
+  #warn(what: string, tookMs: number): void {
+    this.#hasWarned = true;
+    const text = `${what} and its codec held the event loop for ${Math.round(tookMs)} ms`;
+    const next = leavesInParts(this.user)
+      ? 'Make the parts smaller.'
+      : 'Give the state machine snapshotParts() and restoreParts().';
+    this.#watch!.log('warn', `${text}: no other work of this process was done meanwhile. ${next}`);
+  }
 }
 
-function decodeImage(bytes: Uint8Array): { names: [string, Uint8Array][]; state: Uint8Array } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 8 || view.getUint32(0, true) !== MAGIC) throw foreignImage();
-  const names: [string, Uint8Array][] = [];
-  let at = 8;
-  const part = (): Uint8Array => {
-    if (at + 4 > bytes.length) throw foreignImage();
-    const length = view.getUint32(at, true);
-    at += 4 + length;
-    if (at > bytes.length) throw foreignImage();
-    return bytes.subarray(at - length, at);
-  };
-  for (let left = view.getUint32(4, true); left > 0; left--) {
-    names.push([decoder.decode(part()), part()]);
+function* nameFrames(names: [string, Uint8Array][]): Iterable<Frame> {
+  for (const [name, bytes] of names) {
+    yield { kind: FrameKind.NAME, bytes: encoder.encode(name) };
+    yield { kind: FrameKind.VALUE, bytes };
   }
-  return { names, state: bytes.subarray(at) };
 }
 
-function foreignImage(): KontikiError {
-  const text = 'the snapshot is not one of this kind of state machine.';
+function* framesOf(
+  first: Frame | null,
+  following: () => Frame | null,
+  giveUp: () => void,
+): Iterable<Frame> {
+  let frame = first;
+  try {
+    for (; frame !== null; frame = following()) yield frame;
+  } finally {
+    if (frame !== null) giveUp();
+  }
+}
+
+function* chain(...lists: Iterable<Frame>[]): Iterable<Frame> {
+  for (const list of lists) yield* list;
+}
+
+async function next(frames: AsyncGenerator<Frame>, wanted?: FrameKind): Promise<Frame> {
+  const step = await frames.next();
+  if (step.done === true || (wanted !== undefined && step.value.kind !== wanted)) {
+    throw foreignImage();
+  }
+  return step.value;
+}
+
+function otherMachine(how: string, method: string): KontikiError {
+  const text = `the snapshot holds the state ${how}, and the state machine has no ${method}.`;
   return new KontikiError('STORAGE_CORRUPT', 'unknown', text);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { StateMachine } from '../node/state-machine.ts';
+import type { StateMachine, StateMachineInParts } from '../node/state-machine.ts';
 import { failureReport, shrink, simulateMachine, workloadOf } from './index.ts';
 
 class Counter implements StateMachine<number, number, number> {
@@ -41,6 +41,38 @@ describe("a user's own machine", () => {
       const result = await simulateMachine({ create: () => new Counter(), command }, { seed });
       expect(result.ok, failureReport(result)).toBe(true);
     }
+  });
+
+  test('a sound machine whose state leaves in parts passes, through crashes and snapshots', async () => {
+    class Totals implements StateMachineInParts<number, number, [number, number]> {
+      #totals = new Map<number, number>();
+      apply(by: number): number {
+        this.#totals.set(by, (this.#totals.get(by) ?? 0) + 1);
+        return this.#totals.get(by)!;
+      }
+      *snapshotParts(): Iterable<[number, number]> {
+        yield* [...this.#totals].sort(([a], [b]) => a - b);
+      }
+      async restoreParts(parts: AsyncIterable<[number, number]>): Promise<void> {
+        const totals = new Map<number, number>();
+        for await (const [by, count] of parts) totals.set(by, count);
+        this.#totals = totals;
+      }
+    }
+    let restored = 0;
+    class Counted extends Totals {
+      override restoreParts(parts: AsyncIterable<[number, number]>): Promise<void> {
+        restored += 1;
+        return super.restoreParts(parts);
+      }
+    }
+    const plan = { ...busy, classes: ['crash', 'snapshot'], faultEveryMs: 1000 } as const;
+    for (let seed = 1; seed <= 3; seed++) {
+      const own = { create: () => new Counted(), command };
+      const result = await simulateMachine(own, { seed, plan });
+      expect(result.ok, failureReport(result)).toBe(true);
+    }
+    expect(restored).toBeGreaterThan(0);
   });
 
   test('an apply() that is not deterministic is named by the first entry that differs', async () => {

@@ -15,7 +15,10 @@ import {
   type Codecs,
   type CommandOf,
   jsonCodec,
+  leavesInParts,
   type ResultOf,
+  type StateMachine,
+  type StateMachineInParts,
 } from '../node/state-machine.ts';
 import { TypedMachine } from '../node/typed-machine.ts';
 import type { LogIndex, NodeId } from '../raft/types.ts';
@@ -96,22 +99,20 @@ class Outcomes {
 }
 
 /** The user's machine with an ear to it. */
-class HeardMachine implements AnyStateMachine {
-  readonly #user: AnyStateMachine;
+abstract class HeardMachine<M extends AnyStateMachine> {
+  protected readonly user: M;
   readonly #node: NodeId;
   readonly #outcomes: Outcomes;
-  readonly #state: Codec<unknown>;
   #stateBytes = 0;
 
-  constructor(user: AnyStateMachine, node: NodeId, outcomes: Outcomes, state: Codec<unknown>) {
-    this.#user = user;
+  constructor(user: M, node: NodeId, outcomes: Outcomes) {
+    this.user = user;
     this.#node = node;
     this.#outcomes = outcomes;
-    this.#state = state;
   }
 
   apply(command: never, context: ApplyContext): unknown {
-    const result = this.#user.apply(command, context);
+    const result = this.user.apply(command, context);
     const { index } = context;
     const look = this.#stateBytes <= STATE_BYTES_MAX || index % STATE_EVERY === 0;
     this.#outcomes.look(index, {
@@ -123,20 +124,68 @@ class HeardMachine implements AnyStateMachine {
     return result;
   }
 
+  protected abstract encoded(): Iterable<Uint8Array>;
+
+  #hash(): number {
+    let hash = 0;
+    this.#stateBytes = 0;
+    for (const bytes of this.encoded()) {
+      this.#stateBytes += bytes.length;
+      hash = hashBytes(hash, bytes);
+    }
+    return hash;
+  }
+}
+
+class HeardWhole extends HeardMachine<StateMachine<never, unknown, unknown>> {
+  readonly #codec: Codec<unknown>;
+
+  constructor(
+    codec: Codec<unknown>,
+    ...machine: HeardParts<StateMachine<never, unknown, unknown>>
+  ) {
+    super(...machine);
+    this.#codec = codec;
+  }
+
   snapshot(): unknown {
-    return this.#user.snapshot();
+    return this.user.snapshot();
   }
 
   restore(state: never): void {
-    this.#user.restore(state);
+    this.user.restore(state);
   }
 
-  #hash(): number {
-    const bytes = this.#state.encode(this.#user.snapshot());
-    this.#stateBytes = bytes.length;
-    return hashBytes(0, bytes);
+  protected override encoded(): Iterable<Uint8Array> {
+    return [this.#codec.encode(this.user.snapshot())];
   }
 }
+
+class HeardInParts extends HeardMachine<StateMachineInParts<never, unknown, unknown>> {
+  readonly #codec: Codec<unknown>;
+
+  constructor(
+    codec: Codec<unknown>,
+    ...machine: HeardParts<StateMachineInParts<never, unknown, unknown>>
+  ) {
+    super(...machine);
+    this.#codec = codec;
+  }
+
+  snapshotParts(): Iterable<unknown> {
+    return this.user.snapshotParts();
+  }
+
+  restoreParts(parts: AsyncIterable<never>): Promise<void> {
+    return this.user.restoreParts(parts);
+  }
+
+  protected override *encoded(): Iterable<Uint8Array> {
+    for (const part of this.user.snapshotParts()) yield this.#codec.encode(part);
+  }
+}
+
+type HeardParts<M> = [user: M, node: NodeId, outcomes: Outcomes];
 
 class OwnWorkload<M extends AnyStateMachine> implements Workload {
   readonly replies: ReplyCodec;
@@ -154,8 +203,12 @@ class OwnWorkload<M extends AnyStateMachine> implements Workload {
 
   createMachine(_process: Process, node: NodeId, _cell: MachineCell | null): Machine {
     const codecs = this.#own.codecs as Codecs<AnyStateMachine> | undefined;
-    const state = (codecs?.state as Codec<unknown> | undefined) ?? jsonCodec;
-    const heard = new HeardMachine(this.#own.create(), node, this.#outcomes, state);
+    const user: AnyStateMachine = this.#own.create();
+    const kind = leavesInParts(user) ? codecs?.part : codecs?.state;
+    const codec = (kind as Codec<unknown> | undefined) ?? jsonCodec;
+    const heard = leavesInParts(user)
+      ? new HeardInParts(codec, user, node, this.#outcomes)
+      : new HeardWhole(codec, user, node, this.#outcomes);
     return new TypedMachine<AnyStateMachine>(heard, codecs ?? {});
   }
 

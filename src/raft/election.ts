@@ -92,6 +92,8 @@ export function handleVoteReply(core: Core, m: VoteReply): void {
   const kind: CandidateKind = m.preVote ? 'preCandidate' : 'candidate';
   // A refusal may be the late answer to an older question; a grant speaks of this term alone.
   if (role.kind !== kind || role.votes.get(m.from) === true) return;
+  // A pre-vote's grant comes without the voter's term, so it may be about a term that is here already.
+  if (m.preVote && m.granted && m.term !== core.currentTerm + 1) return;
   role.votes.set(m.from, m.granted);
   if (!m.granted) core.cite('Cand4', `${m.from} does not vote for this node`);
   maybeWin(core);

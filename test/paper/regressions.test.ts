@@ -165,4 +165,19 @@ describe('Found and fixed', () => {
     c.deliver({ ...reply, granted: true });
     assert.equal(c.report(1).role, 'leader');
   });
+
+  test('B17: a late answer to a question about an older term raises no term', () => {
+    const c = new CoreCluster([1, 2, 3]);
+    c.campaign(1);
+    const late = { kind: 'voteReply' as const, from: 2, to: 1, term: 1, preVote: true };
+    // Node 3 ran in term 1, which node 1 learns of; then node 1 asks about term 2.
+    const ran = { kind: 'voteRequest' as const, from: 3, to: 1, term: 1, preVote: false };
+    c.deliver({ ...ran, transfer: false, last: START });
+    c.campaign(1);
+    assert.equal(c.report(1).role, 'preCandidate');
+    c.deliver({ ...late, granted: true });
+    assert.equal(c.report(1).currentTerm, 1);
+    c.deliver({ ...late, term: 2, granted: true });
+    assert.equal(c.report(1).currentTerm, 2);
+  });
 });

@@ -1,498 +1,496 @@
-// Raft as an executable specification: the actions of the TLA+ of Ongaro's dissertation
-// (appendix B) as a judge of steps. It does not run a cluster; it is told what each server was,
-// what happened to it, what it became and what it sent, and names the action that forbids it.
+// Raft as an executable specification: the actions of the TLA+ of Ongaro's dissertation (appendix B)
+// as a judge of steps. It does not run a cluster. It is told what happened to a server and what the
+// server became, takes the action itself on the state that it keeps for that server, and names the
+// action that forbids the step if the two differ.
 //
 // It shares nothing with the implementation, so that one mistake cannot be made in both. Where an
-// implementation takes several actions at once (count a vote, become leader, append a no-op,
-// commit), the judge takes them one by one: UpdateTerm, the handler, BecomeLeader,
-// ClientRequest, AdvanceCommitIndex.
+// implementation takes several actions at once (count a vote, become leader, append a no-op, commit),
+// the judge takes them one by one: UpdateTerm, the handler, BecomeLeader, ClientRequest,
+// AdvanceCommitIndex. A step costs what it changes, so that every step of a simulation can be judged.
+//
+// Beyond the TLA+, each marked where it is dealt with:
+//   [disk]      the log, term and vote become durable later; promises wait for that, crashes do not
+//   [config]    every server decides by the newest configuration in its own log (chapter 4)
+//   [ask]       a server asks before it raises its term: PreVote (9.6), except for TimeoutNow (3.10)
+//   [down]      a leader or candidate may give up within its term (6.2, 4.2.2): state is only lost
+//   [ignore]    a message may be ignored whole, as if it were lost (4.2.3)
+//   [snapshot]  a committed prefix may arrive at once (Figure 13)
 
-export type ServerId = number | string;
+import {
+  isMember,
+  isQuorum,
+  isVoter,
+  lastOf,
+  quorumsMeet,
+  type ServerId,
+  type SpecEntry,
+  type SpecRecovered,
+  type SpecSnapshot,
+  sameConfig,
+  sameEntry,
+} from './raft-spec-log.ts';
+import { isUpToDate, mayChange, place, Server } from './raft-spec-server.ts';
+import {
+  type Append,
+  INSTALLED,
+  isQuestion,
+  keyOf,
+  type Mail,
+  type SpecMessage,
+  type SpecState,
+  type SpecViolation,
+  type SpecWrite,
+  type VoteReply,
+  type VoteRequest,
+} from './raft-spec-types.ts';
 
-/** `value` stands for the command; equal values are equal commands. */
-export interface SpecEntry {
-  readonly term: number;
-  readonly value: string;
-}
-
-export interface SpecLog {
-  /** The last entry that is no longer kept, 0 and 0 if all are. */
-  readonly base: { readonly index: number; readonly term: number };
-  readonly entries: readonly SpecEntry[];
-}
-
-export interface SpecServer {
-  readonly state: 'follower' | 'candidate' | 'leader';
-  readonly currentTerm: number;
-  readonly votedFor: ServerId | null;
-  readonly log: SpecLog;
-  readonly commitIndex: number;
-  /** Candidates: who granted a vote, itself among them. Otherwise ignored. */
-  readonly votesGranted: ReadonlySet<ServerId>;
-  /** Leaders: the other servers' match, by id. Otherwise ignored. */
-  readonly matchIndex: ReadonlyMap<ServerId, number>;
-}
-
-interface Mail {
-  readonly from: ServerId;
-  readonly to: ServerId;
-  readonly term: number;
-}
-
-export type SpecMessage = Mail &
-  (
-    | { readonly kind: 'requestVote'; readonly lastTerm: number; readonly lastIndex: number }
-    | { readonly kind: 'voteReply'; readonly granted: boolean }
-    | {
-        readonly kind: 'append';
-        readonly prevIndex: number;
-        readonly prevTerm: number;
-        readonly entries: readonly SpecEntry[];
-        readonly commitIndex: number;
-      }
-    | { readonly kind: 'appendReply'; readonly success: boolean; readonly matchIndex: number }
-    | { readonly kind: 'snapshot'; readonly lastIndex: number; readonly lastTerm: number }
-  );
-
-export type SpecEvent =
-  | { readonly kind: 'restart' }
-  | { readonly kind: 'timeout' }
-  | { readonly kind: 'clientRequest' }
-  | { readonly kind: 'receive'; readonly message: SpecMessage }
-  /** Anything else: a heartbeat, a compaction, a tick without effect. */
-  | { readonly kind: 'idle' };
-
-export interface SpecViolation {
-  /** The action of the specification, or the safety property, that forbids the step. */
-  readonly rule: string;
-  readonly message: string;
-}
-
-/** Whether these servers are enough to decide, in the configuration the server then uses. */
-export type IsQuorum = (servers: ReadonlySet<ServerId>, by: ServerId) => boolean;
-
-export const NEW_SERVER: SpecServer = {
-  state: 'follower',
-  currentTerm: 0,
-  votedFor: null,
-  log: { base: { index: 0, term: 0 }, entries: [] },
-  commitIndex: 0,
-  votesGranted: new Set(),
-  matchIndex: new Map(),
-};
-
-/** A majority of a fixed set of voters. */
-export function majorityOf(voters: readonly ServerId[]): IsQuorum {
-  return servers => voters.filter(v => servers.has(v)).length * 2 > voters.length;
-}
-
-export function lastIndexOf(log: SpecLog): number {
-  return log.base.index + log.entries.length;
-}
-
-/** 0 at index 0, undefined where the log has no entry or keeps none. */
-export function termAt(log: SpecLog, index: number): number | undefined {
-  if (index === log.base.index) return log.base.term;
-  return log.entries[index - log.base.index - 1]?.term;
-}
+const NOTHING: readonly SpecEntry[] = [];
 
 export class RaftModel {
-  readonly #isQuorum: IsQuorum;
-  readonly #servers = new Map<ServerId, SpecServer>();
+  readonly #tell: (violation: SpecViolation) => void;
+  readonly #servers = new Map<ServerId, Server>();
   /** Every message ever sent: the network may lose, delay and repeat, but not invent. */
-  readonly #sent = new Set<string>();
+  readonly #sent = new Set<number>();
   readonly #leaders = new Map<number, ServerId>();
+  /** What is committed anywhere, and in which leader's term it came to be. */
   readonly #committed: SpecEntry[] = [];
-  /** How much of each server's log it has answered for: this much must survive a restart. */
-  readonly #answered = new Map<ServerId, number>();
-  #violations: SpecViolation[] = [];
+  readonly #committedIn: number[] = [];
 
-  constructor(isQuorum: IsQuorum) {
-    this.#isQuorum = isQuorum;
+  /** `tell` hears of every step that is forbidden. */
+  constructor(tell: (violation: SpecViolation) => void) {
+    this.#tell = tell;
   }
 
-  server(id: ServerId): SpecServer {
-    return this.#servers.get(id) ?? NEW_SERVER;
+  #server(id: ServerId): Server {
+    let s = this.#servers.get(id);
+    if (s === undefined) {
+      s = new Server(id);
+      this.#servers.set(id, s);
+    }
+    return s;
   }
 
-  /** Judges one step of one server; the step becomes history even if it is forbidden. */
-  step(
-    id: ServerId,
-    event: SpecEvent,
-    after: SpecServer,
-    sent: readonly SpecMessage[] = [],
-  ): SpecViolation[] {
-    this.#violations = [];
-    const before = this.server(id);
-    if (event.kind === 'receive') this.#expectSent(id, event.message);
-    const handled = this.#handle(id, before, event, after);
-    this.#internal(id, handled, event, after);
-    for (const message of sent) this.#send(id, before, event, after, message);
-    const forward = event.kind === 'restart' || after.commitIndex >= before.commitIndex;
-    this.#require(forward, 'AdvanceCommitIndex', `commitIndex fell to ${after.commitIndex}`);
-    this.#servers.set(id, after);
-    this.#commit(id, before, after);
-    this.#answers(id, before, after, sent);
-    return this.#violations;
+  #forbid(s: Server, rule: string, message: string): void {
+    this.#tell({ server: s.id, rule, message: `${rule} forbids that server ${s.id} ${message}` });
   }
 
-  #require(condition: boolean, rule: string, message: string): void {
-    if (!condition) this.#violations.push({ rule, message });
-  }
+  // -------------------------------------------------------------------- Init and Restart
 
-  #expectSent(id: ServerId, message: SpecMessage): void {
-    this.#require(message.to === id, 'Receive', `a message to ${message.to} reached ${id}`);
-    const known = this.#sent.has(JSON.stringify(message));
-    this.#require(known, 'Receive', `${message.kind} from ${message.from} was never sent`);
-  }
-
-  /** The state the event's own action must lead to, before any internal action. */
-  #handle(id: ServerId, before: SpecServer, event: SpecEvent, after: SpecServer): SpecServer {
-    switch (event.kind) {
-      case 'restart':
-        return this.#restart(id, before, after);
-      case 'timeout':
-        return this.#timeout(id, before, after);
-      case 'receive':
-        return this.#receive(id, before, event.message, after);
-      case 'clientRequest':
-      case 'idle':
-        // A leader that cannot reach a quorum may step down: harmless, as a timeout of its own.
-        return before.state !== 'follower' && after.state === 'follower'
-          ? { ...before, state: 'follower' }
-          : before;
+  /** Restart(i), and Init for a server that has never written. */
+  restart(id: ServerId, found: SpecRecovered, commitIndex: number, asks = true): void {
+    const s = this.#server(id);
+    const before = s.commitIndex;
+    s.asks = asks;
+    // [disk]
+    if (!s.disk.recover(found)) {
+      const { currentTerm, votedFor } = found.hardState;
+      const log = `a log up to ${place(lastOf(found))}, term ${currentTerm}, vote ${votedFor}`;
+      return this.#forbid(s, 'Restart', `comes back with ${log}: not what it wrote`);
+    }
+    s.restart(found);
+    if (commitIndex > before) this.#forbid(s, 'Restart', `learns that ${commitIndex} is committed`);
+    this.#commit(s, commitIndex);
+    const { last, config } = found.snapshot;
+    if (!sameConfig(config, s.log.configAt(last.index))) {
+      this.#forbid(s, 'Restart', `comes back with another configuration at ${place(last)}`);
     }
   }
 
-  // Restart(i). Beyond the TLA+, entries nobody was told of may be lost; the term and the vote are
-  // to be reported as they are once durable, and are not.
-  #restart(id: ServerId, before: SpecServer, after: SpecServer): SpecServer {
-    const { base, entries } = before.log;
-    const end = Math.min(lastIndexOf(before.log), lastIndexOf(after.log));
-    const answered = this.#answered.get(id) ?? 0;
-    this.#require(end >= answered, 'Restart', `entries up to ${answered} were acknowledged`);
-    const log = { base, entries: entries.slice(0, Math.max(0, end - base.index)) };
-    const commitIndex = Math.min(before.commitIndex, after.commitIndex);
-    return { ...before, state: 'follower', log, commitIndex };
+  // -------------------------------------------------------------------- the disk [disk]
+
+  /** All that the server has decided goes to its disk. */
+  write(id: ServerId, { hardState, entries, snapshot }: SpecWrite): void {
+    const s = this.#server(id);
+    const term = hardState?.currentTerm ?? s.disk.newest.term;
+    const votedFor = hardState?.votedFor ?? s.disk.newest.votedFor;
+    if (term !== s.term || votedFor !== s.votedFor) {
+      this.#forbid(s, 'Write', `stores term ${term} and vote ${votedFor}, in term ${s.term}`);
+    }
+    const prevIndex = s.log.lastIndex - entries.length;
+    for (let i = 0; i < entries.length; i++) {
+      const own = s.log.entries[prevIndex + i];
+      if (own !== undefined && sameEntry(entries[i]!, own)) continue;
+      return this.#forbid(s, 'Write', `stores another entry ${prevIndex + 1 + i} than it has`);
+    }
+    const prefix = snapshot === null ? null : this.#committed.slice(0, snapshot.last.index);
+    const reaches = entries.length > 0 ? s.log.lastIndex : (prefix?.length ?? 0);
+    s.disk.write({ term, votedFor, snapshot: prefix, prevIndex, entries, reaches });
   }
 
-  // Timeout(i): a new term, a vote for oneself, nobody else's yet.
-  #timeout(id: ServerId, before: SpecServer, after: SpecServer): SpecServer {
-    if (after.currentTerm === before.currentTerm) return before;
-    this.#require(before.state !== 'leader', 'Timeout', 'a leader does not campaign');
-    return {
-      ...before,
-      state: 'candidate',
-      currentTerm: before.currentTerm + 1,
-      votedFor: id,
-      votesGranted: new Set([id]),
-      matchIndex: new Map(),
-    };
+  /** The oldest write of this server is durable. */
+  written(id: ServerId): void {
+    this.#server(id).disk.complete();
   }
 
-  #receive(id: ServerId, before: SpecServer, message: SpecMessage, after: SpecServer): SpecServer {
-    // UpdateTerm(i, j, m); a server may also ignore a vote request (dissertation, 4.2.3).
-    const ignored = message.kind === 'requestVote' && after.currentTerm === before.currentTerm;
-    const server: SpecServer =
-      message.term > before.currentTerm && !ignored
-        ? { ...before, state: 'follower', currentTerm: message.term, votedFor: null }
-        : before;
-    if (message.term !== server.currentTerm) return server;
-    switch (message.kind) {
-      case 'requestVote':
-        return this.#voteRequested(server, message, after);
+  // -------------------------------------------------------------------- steps
+
+  /** Any step but the receipt of a message: a tick, a request of a client, a finished write. */
+  step(id: ServerId, now: SpecState, appended: readonly SpecEntry[]): void {
+    this.#internal(this.#server(id), now, appended, false, 'a step of its own');
+  }
+
+  receive(id: ServerId, m: SpecMessage, now: SpecState, appended: readonly SpecEntry[]): void {
+    const s = this.#server(id);
+    if (m.to !== id || !this.#sent.has(keyOf(m))) {
+      this.#forbid(s, 'Receive', `receives ${m.kind} of ${m.from}, which was never sent to it`);
+    }
+    this.#updateTerm(s, m, now);
+    if (m.term === s.term || isQuestion(m)) this.#handle(s, m, now);
+    this.#internal(s, now, appended, m.kind === 'timeoutNow' && m.term === s.term, m.kind);
+  }
+
+  /** UpdateTerm(i, j, m). A question about a term is not yet that term [ask]; [ignore]. */
+  #updateTerm(s: Server, m: SpecMessage, now: SpecState): void {
+    if (m.term <= s.term || now.term < m.term || isQuestion(m)) return;
+    [s.role, s.term, s.votedFor] = ['follower', m.term, 0];
+  }
+
+  #handle(s: Server, m: SpecMessage, now: SpecState): void {
+    switch (m.kind) {
+      case 'voteRequest':
+        return m.preVote ? undefined : this.#handleRequestVoteRequest(s, m, now);
       case 'voteReply':
-        return message.granted && server.state === 'candidate'
-          ? { ...server, votesGranted: new Set([...server.votesGranted, message.from]) }
-          : server;
+        return this.#handleRequestVoteResponse(s, m);
       case 'append':
-        return this.#appendRequested(server, message, after);
-      case 'appendReply':
-        return this.#appendAnswered(server, message, after);
+        return this.#handleAppendEntriesRequest(s, m, now);
+      case 'appendAccepted':
+        return this.#handleAppendEntriesResponse(s, m.from, m.match);
+      case 'snapshotReply':
+        if (m.next === INSTALLED) this.#handleAppendEntriesResponse(s, m.from, m.lastIndex);
+        return;
       case 'snapshot':
-        return this.#snapshotReceived(id, server, message, after);
+        this.#followLeader(s, m);
     }
   }
 
-  // HandleRequestVoteRequest(i, j, m)
-  #voteRequested(
-    server: SpecServer,
-    message: SpecMessage & { kind: 'requestVote' },
-    after: SpecServer,
-  ): SpecServer {
-    if (after.votedFor !== message.from || server.votedFor === message.from) return server;
+  #handleRequestVoteRequest(s: Server, m: VoteRequest, now: SpecState): void {
+    if (s.votedFor === m.from) return;
     const rule = 'HandleRequestVoteRequest';
-    this.#require(server.votedFor === null, rule, `a second vote in term ${server.currentTerm}`);
-    this.#require(server.state === 'follower', rule, 'only a follower gives its vote away');
-    this.#require(upToDate(message, server.log), rule, 'a vote for a log that is behind');
-    return { ...server, votedFor: message.from };
+    const free = s.votedFor === 0;
+    const grant = free && isUpToDate(m.last, s.log);
+    const granted = now.votedFor === m.from;
+    if (granted && !free) this.#forbid(s, rule, `votes twice in term ${s.term}`);
+    else if (granted && !grant) this.#forbid(s, rule, `votes for the log ${place(m.last)}`);
+    else if (grant && !granted) this.#forbid(s, rule, `refuses ${m.from} its vote`);
+    if (!granted) return;
+    s.votedFor = m.from;
+    s.votes.set(s.term, m.from);
   }
 
-  // HandleAppendEntriesRequest(i, j, m)
-  #appendRequested(
-    server: SpecServer,
-    message: SpecMessage & { kind: 'append' },
-    after: SpecServer,
-  ): SpecServer {
-    const rule = 'HandleAppendEntriesRequest';
-    this.#require(server.state !== 'leader', rule, `two leaders in term ${server.currentTerm}`);
-    const follower: SpecServer = { ...server, state: 'follower' };
-    const { prevIndex, prevTerm, entries } = message;
-    const compacted = prevIndex < server.log.base.index;
-    if (!compacted && termAt(server.log, prevIndex) !== prevTerm) return follower;
-    const last = prevIndex + entries.length;
-    const commitIndex = Math.max(server.commitIndex, Math.min(message.commitIndex, last));
-    const log = appended(server.log, prevIndex, entries);
-    // An implementation may refuse what it could take, and may learn of commits later.
-    if (sameLog(after.log, server.log)) {
-      return { ...follower, commitIndex: Math.min(commitIndex, lastIndexOf(server.log)) };
+  /** A vote counts in its own term; the answer to a question [ask] speaks of the term to come. */
+  #handleRequestVoteResponse(s: Server, m: VoteReply): void {
+    const role = m.preVote ? 'preCandidate' : 'candidate';
+    const isOfNow = m.term === (m.preVote ? s.term + 1 : s.term);
+    if (m.granted && s.role === role && isOfNow) s.granted.add(m.from);
+  }
+
+  #followLeader(s: Server, m: Mail): void {
+    if (s.role === 'leader') this.#forbid(s, 'ElectionSafety', `leads beside ${m.from}`);
+    s.role = 'follower';
+  }
+
+  #handleAppendEntriesRequest(s: Server, m: Append, now: SpecState): void {
+    this.#followLeader(s, m);
+    const { log } = s;
+    const { prev, entries } = m;
+    if (log.termAt(prev.index) !== prev.term) return;
+    let fresh = 0;
+    while (fresh < entries.length && log.termAt(prev.index + 1 + fresh) === entries[fresh]!.term) {
+      fresh += 1;
     }
-    return { ...follower, log, commitIndex };
-  }
-
-  // HandleAppendEntriesResponse(i, j, m)
-  #appendAnswered(
-    server: SpecServer,
-    message: SpecMessage & { kind: 'appendReply' },
-    after: SpecServer,
-  ): SpecServer {
-    if (server.state !== 'leader' || !message.success) return server;
-    const old = server.matchIndex.get(message.from) ?? 0;
-    const now = after.matchIndex.get(message.from) ?? 0;
-    if (now === old) return server;
-    const match = Math.max(old, message.matchIndex);
-    return { ...server, matchIndex: new Map([...server.matchIndex, [message.from, match]]) };
-  }
-
-  // Figure 13: the committed prefix arrives whole.
-  #snapshotReceived(
-    _id: ServerId,
-    server: SpecServer,
-    message: SpecMessage & { kind: 'snapshot' },
-    after: SpecServer,
-  ): SpecServer {
-    const follower: SpecServer = { ...server, state: 'follower' };
-    if (after.log.base.index !== message.lastIndex || sameLog(after.log, server.log))
-      return follower;
-    const base = { index: message.lastIndex, term: message.lastTerm };
-    const keeps = termAt(server.log, base.index) === base.term;
-    const entries = keeps ? server.log.entries.slice(base.index - server.log.base.index) : [];
-    const commitIndex = Math.max(server.commitIndex, base.index);
-    return { ...follower, log: { base, entries }, commitIndex };
-  }
-
-  /** From the handled state to the one reported, by the actions a server takes on its own. */
-  #internal(id: ServerId, handled: SpecServer, event: SpecEvent, after: SpecServer): void {
-    let server = handled;
-    if (after.state === 'leader' && server.state === 'candidate') {
-      server = this.#becomeLeader(id, server);
+    if (fresh < entries.length) {
+      // [ignore] Entries may be left out, e.g. where prev is compacted; half of them may not.
+      if (now.last.index !== prev.index + entries.length) return;
+      if (now.last.term !== entries[entries.length - 1]!.term) return;
+      for (let i = fresh; i < entries.length; i++) s.put(prev.index + 1 + i, entries[i]!);
     }
-    const name = event.kind === 'receive' ? `receiving ${event.message.kind}` : event.kind;
-    this.#same(server.state, after.state, name, 'state');
-    this.#same(server.currentTerm, after.currentTerm, name, 'currentTerm');
-    this.#same(server.votedFor, after.votedFor, name, 'votedFor');
-    const lost = missingVotes(after.votesGranted, server.votesGranted);
-    const counts = after.state === 'candidate' && lost.length > 0;
-    this.#require(!counts, name, `votes counted that were not given: ${lost.join(', ')}`);
-    if (after.state === 'leader') this.#matches(id, server, after);
-    this.#logChange(server, after, name);
-    this.#commitChange(id, server, after);
+    const end = prev.index + entries.length;
+    if (s.agreedTerm !== s.term) [s.agreedTerm, s.agreedIndex] = [s.term, 0];
+    s.agreedIndex = Math.max(s.agreedIndex, end);
+    // [ignore] The news of a commit may be left out, too.
+    if (now.commitIndex > s.commitIndex && now.commitIndex === Math.min(m.leaderCommit, end)) {
+      this.#commit(s, now.commitIndex);
+    }
   }
 
-  // BecomeLeader(i)
-  #becomeLeader(id: ServerId, server: SpecServer): SpecServer {
-    const votes = this.#isQuorum(server.votesGranted, id);
-    this.#require(votes, 'BecomeLeader', `${id} has no quorum in term ${server.currentTerm}`);
-    const other = this.#leaders.get(server.currentTerm) ?? id;
-    this.#require(other === id, 'ElectionSafety', `${other} leads term ${server.currentTerm} too`);
-    this.#leaders.set(server.currentTerm, id);
-    for (let index = server.log.base.index + 1; index <= this.#committed.length; index++) {
-      const entry = server.log.entries[index - server.log.base.index - 1];
-      const held = entry !== undefined && sameEntry(entry, this.#committed[index - 1]!);
-      if (held || this.#committed[index - 1] === undefined) continue;
-      this.#require(false, 'LeaderCompleteness', `leader ${id} lacks committed entry ${index}`);
+  #handleAppendEntriesResponse(s: Server, from: ServerId, match: number): void {
+    if (s.role === 'leader' && match > (s.match.get(from) ?? 0)) s.match.set(from, match);
+  }
+
+  /** A snapshot up to `last` is complete and takes effect [snapshot]: the commits up to there arrive. */
+  installSnapshot(id: ServerId, { last, config }: SpecSnapshot, now: SpecState): void {
+    const s = this.#server(id);
+    if (now.commitIndex > s.commitIndex) {
+      if (this.#committed[last.index - 1]?.term !== last.term) {
+        this.#forbid(s, 'InstallSnapshot', `installs ${place(last)}, which is not committed`);
+      }
+      s.log.founding = config;
+      for (let index = s.commitIndex + 1; index <= last.index; index++) {
+        const entry = this.#committed[index - 1];
+        // What follows an equal entry stays.
+        if (entry !== undefined && s.log.termAt(index) !== entry.term) s.put(index, entry);
+      }
+      this.#commit(s, last.index);
+      const known = sameConfig(config, s.log.configAt(last.index));
+      if (!known) this.#forbid(s, 'InstallSnapshot', 'takes another configuration with it');
+    }
+    this.#internal(s, now, NOTHING, false, 'InstallSnapshot');
+  }
+
+  // -------------------------------------------------------------------- what a server does by itself
+
+  /** From the handled state to the one reported. */
+  #internal(
+    s: Server,
+    now: SpecState,
+    appended: readonly SpecEntry[],
+    handedOver: boolean,
+    name: string,
+  ): void {
+    // [down]; before it asks anew, a candidate gives up.
+    if (now.role === 'preCandidate' && s.role !== now.role && s.role !== 'leader') this.#ask(s);
+    if (now.term > s.term) this.#timeout(s, handedOver);
+    if (now.role === 'leader' && s.role === 'candidate') this.#becomeLeader(s);
+    for (const entry of appended) {
+      // A change of the configuration may wait for this very commit.
+      if (entry.config !== null && !mayChange(s)) this.#advanceCommitIndex(s, now.commitIndex);
+      this.#clientRequest(s, entry);
+    }
+    if (now.commitIndex > s.commitIndex) this.#advanceCommitIndex(s, now.commitIndex);
+    // [down]
+    if (now.role === 'follower') s.role = 'follower';
+    this.#compare(s, now, name);
+  }
+
+  #compare(s: Server, now: SpecState, name: string): void {
+    const { log, disk } = s;
+    if (now.role !== s.role) this.#forbid(s, name, `becomes ${now.role}: it is ${s.role}`);
+    if (now.term !== s.term) this.#forbid(s, name, `is in term ${now.term} instead of ${s.term}`);
+    if (now.votedFor !== s.votedFor) {
+      this.#forbid(s, name, `has voted for ${now.votedFor} instead of ${s.votedFor}`);
+    }
+    if (now.last.index !== log.lastIndex || now.last.term !== log.lastTerm) {
+      const own = place({ term: log.lastTerm, index: log.lastIndex });
+      this.#forbid(s, name, `has a log up to ${place(now.last)} instead of ${own}`);
+    }
+    if (now.commitIndex !== s.commitIndex) {
+      this.#forbid(s, name, `commits ${now.commitIndex} instead of ${s.commitIndex}`);
+    }
+    if (now.stableIndex > disk.durableIndex) {
+      const text = `takes entry ${now.stableIndex} for durable`;
+      this.#forbid(s, 'Write', `${text}; the disk has ${disk.durableIndex}`);
+    }
+  }
+
+  /** [ask] */
+  #ask(s: Server): void {
+    s.role = 'preCandidate';
+    s.granted.clear();
+    s.granted.add(s.id);
+  }
+
+  /** Timeout(i) */
+  #timeout(s: Server, handedOver: boolean): void {
+    const rule = 'Timeout';
+    if (s.role === 'leader') this.#forbid(s, rule, 'campaigns as a leader');
+    // [config]: a removal that is not committed may need its vote (4.2.2).
+    const knows = isVoter(s.log.config, s.id) || isVoter(s.log.configAt(s.commitIndex), s.id);
+    if (!knows) this.#forbid(s, rule, 'campaigns, which has no vote');
+    if (s.asks && !handedOver) {
+      if (s.role !== 'preCandidate') this.#ask(s);
+      const may = isQuorum(s.log.config, server => s.granted.has(server));
+      if (!may) this.#forbid(s, rule, `begins term ${s.term + 1}: ${[...s.granted]} would vote`);
+    }
+    [s.role, s.term, s.votedFor] = ['candidate', s.term + 1, s.id];
+    s.granted.clear();
+    s.votes.set(s.term, s.id);
+    const last = { term: s.log.lastTerm, index: s.log.lastIndex };
+    s.campaigns.set(s.term, { last, write: s.disk.handed + 1 });
+  }
+
+  #becomeLeader(s: Server): void {
+    // [disk]: the own vote counts once it is durable.
+    const { disk, term } = s;
+    if (disk.term === term && disk.votedFor === s.id) s.granted.add(s.id);
+    if (!isQuorum(s.log.config, server => s.granted.has(server))) {
+      this.#forbid(s, 'BecomeLeader', `leads term ${term} with the votes of ${[...s.granted]}`);
+    }
+    const other = this.#leaders.get(term) ?? s.id;
+    if (other !== s.id) this.#forbid(s, 'ElectionSafety', `leads term ${term} as ${other} does`);
+    this.#leaders.set(term, s.id);
+    // A leader that learns of its votes late need not have what later ones committed meanwhile.
+    for (let index = 1; index <= this.#committed.length; index++) {
+      if (this.#committedIn[index - 1]! >= term) break;
+      const own = s.log.entries[index - 1];
+      if (own !== undefined && sameEntry(own, this.#committed[index - 1]!)) continue;
+      this.#forbid(s, 'LeaderCompleteness', `leads term ${term} without entry ${index}`);
       break;
     }
-    return { ...server, state: 'leader', matchIndex: new Map() };
+    s.role = 'leader';
+    s.match.clear();
   }
 
-  #matches(id: ServerId, server: SpecServer, after: SpecServer): void {
-    for (const [other, match] of after.matchIndex) {
-      if (other === id) continue;
-      const allowed = server.matchIndex.get(other) ?? 0;
-      const message = `matchIndex of ${other} is ${match}, acknowledged is ${allowed}`;
-      this.#require(match <= allowed, 'HandleAppendEntriesResponse', message);
+  /** What a leader itself takes for the match of another: no more than was acknowledged. */
+  matchIndex(id: ServerId, other: ServerId, match: number): void {
+    const s = this.#server(id);
+    const known = s.match.get(other) ?? 0;
+    if (s.role !== 'leader' || match <= known) return;
+    const text = `takes ${match} for the match of ${other}, which acknowledged ${known}`;
+    this.#forbid(s, 'HandleAppendEntriesResponse', text);
+  }
+
+  /** ClientRequest(i, v); a configuration [config] only after the one before, in an own commit. */
+  #clientRequest(s: Server, entry: SpecEntry): void {
+    const rule = 'ClientRequest';
+    const { log } = s;
+    const index = log.lastIndex + 1;
+    if (s.role !== 'leader') this.#forbid(s, rule, `appends entry ${index} as a ${s.role}`);
+    if (entry.term !== s.term) this.#forbid(s, rule, `appends entry ${index} of ${entry.term}`);
+    if (entry.config !== null) {
+      const change = `changes the configuration at ${index}`;
+      if (!mayChange(s))
+        this.#forbid(s, rule, `${change} before its last one or its term is committed`);
+      const meet = quorumsMeet(log.config, entry.config);
+      if (!meet) this.#forbid(s, rule, `${change} to one whose quorums need not meet the old ones`);
     }
+    log.push(entry);
+    if (entry.config === null) return;
+    for (const other of s.match.keys()) if (!isMember(log.config, other)) s.match.delete(other);
   }
 
-  // ClientRequest(i, v): a leader appends entries of its term; nobody else changes the log.
-  #logChange(server: SpecServer, after: SpecServer, name: string): void {
-    const from = lastIndexOf(server.log);
-    const kept = sameUpTo(server.log, after.log, Math.min(from, lastIndexOf(after.log)));
-    this.#require(kept, name, 'the log changed where it must not');
-    const shorter = lastIndexOf(after.log) < from;
-    this.#require(!shorter, name, `the log lost entries: it ended at ${from}`);
-    for (let index = from + 1; index <= lastIndexOf(after.log); index++) {
-      const own = after.state === 'leader' && termAt(after.log, index) === after.currentTerm;
-      this.#require(own, 'ClientRequest', `entry ${index} was appended by no leader of its term`);
-    }
-    const compacts = after.log.base.index > after.commitIndex;
-    this.#require(!compacts, 'Compact', `entry ${after.log.base.index} is gone but not committed`);
-  }
-
-  // AdvanceCommitIndex(i)
-  #commitChange(id: ServerId, server: SpecServer, after: SpecServer): void {
+  /** AdvanceCommitIndex(i) */
+  #advanceCommitIndex(s: Server, to: number): void {
     const rule = 'AdvanceCommitIndex';
-    if (after.commitIndex <= server.commitIndex) return;
-    const index = after.commitIndex;
-    if (after.state !== 'leader') {
-      this.#require(false, rule, `a ${after.state} commits ${index} on its own`);
-      return;
+    if (to <= s.commitIndex) return;
+    if (s.role !== 'leader') {
+      return this.#forbid(s, rule, `commits ${to} as a ${s.role}`);
     }
-    const agree = new Set<ServerId>([id]);
-    for (const [other, match] of after.matchIndex) if (match >= index) agree.add(other);
-    this.#require(this.#isQuorum(agree, id), rule, `no quorum holds entry ${index}`);
-    const own = termAt(after.log, index) === after.currentTerm;
-    this.#require(own, rule, `entry ${index} is of term ${termAt(after.log, index)}`);
+    const { log, disk } = s;
+    const holds = (server: ServerId) => {
+      return (server === s.id ? disk.durableIndex : (s.match.get(server) ?? 0)) >= to;
+    };
+    if (!isQuorum(log.config, holds)) this.#forbid(s, rule, `commits ${to}, which no quorum holds`);
+    if (log.termAt(to) !== s.term) {
+      this.#forbid(s, rule, `commits ${to} of term ${log.termAt(to)} by counting`);
+    }
+    this.#commit(s, to);
   }
 
-  #send(
-    id: ServerId,
-    before: SpecServer,
-    event: SpecEvent,
-    after: SpecServer,
-    message: SpecMessage,
-  ): void {
-    this.#sent.add(JSON.stringify(message));
-    this.#require(message.from === id, 'Send', `${id} sends in the name of ${message.from}`);
-    const { term } = message;
-    const isCurrent = term === after.currentTerm || term === before.currentTerm;
-    this.#require(isCurrent, 'Send', `${message.kind} of term ${term}`);
-    switch (message.kind) {
-      case 'requestVote': {
-        this.#require(after.state !== 'follower', 'RequestVote', 'a follower asks for votes');
-        const { log } = before;
-        const own = message.lastIndex === lastIndexOf(log) && message.lastTerm === lastTerm(log);
-        this.#require(own, 'RequestVote', 'the request does not describe the log');
-        return;
+  /** StateMachineSafety: what is committed anywhere is committed everywhere, for ever. */
+  #commit(s: Server, to: number): void {
+    const { entries } = s.log;
+    for (let index = s.commitIndex + 1; index <= to; index++) {
+      const own = entries[index - 1];
+      if (own === undefined) {
+        return this.#forbid(s, 'StateMachineSafety', `commits ${index}, which it lacks`);
       }
-      case 'voteReply': {
-        const given =
-          !message.granted || (after.votedFor === message.to && term === after.currentTerm);
-        this.#require(given, 'HandleRequestVoteRequest', `a vote for ${message.to} not recorded`);
-        return;
+      if (index > this.#committed.length) {
+        this.#committed.push(own);
+        this.#committedIn.push(s.term);
+      } else if (!sameEntry(own, this.#committed[index - 1]!)) {
+        this.#forbid(s, 'StateMachineSafety', `commits another entry at ${index}`);
       }
+    }
+    s.commitIndex = to;
+  }
+
+  /** These entries are given to the state machine: committed ones, and durable here [disk]. */
+  apply(id: ServerId, first: number, entries: readonly SpecEntry[]): void {
+    const s = this.#server(id);
+    const last = first + entries.length - 1;
+    const done = last <= s.commitIndex && last <= s.disk.durableIndex;
+    if (!done) this.#forbid(s, 'Apply', `applies entry ${last}, committed to ${s.commitIndex}`);
+    for (let i = 0; i < entries.length; i++) {
+      const own = this.#committed[first + i - 1];
+      if (own === undefined || !sameEntry(own, entries[i]!)) {
+        return this.#forbid(s, 'Apply', `applies another entry at ${first + i}`);
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------- messages
+
+  /** A message leaves. Its server may have gone on since it was made: it is judged by what it was. */
+  send(m: SpecMessage): void {
+    const s = this.#server(m.from);
+    this.#sent.add(keyOf(m));
+    switch (m.kind) {
+      case 'voteRequest':
+        return m.preVote ? undefined : this.#sendRequestVote(s, m);
+      case 'voteReply':
+        return m.preVote ? undefined : this.#sendVote(s, m);
       case 'append':
-        return this.#sendAppend(after, message);
-      case 'appendReply': {
-        const held = !message.success || message.matchIndex <= lastIndexOf(after.log);
-        this.#require(held, 'HandleAppendEntriesRequest', 'an entry acknowledged but not held');
-        const asked =
-          event.kind !== 'receive' || event.message.kind !== 'append' || !message.success
-            ? true
-            : message.matchIndex <= event.message.prevIndex + event.message.entries.length;
-        this.#require(asked, 'HandleAppendEntriesRequest', 'more acknowledged than was compared');
+        return this.#sendAppendEntries(s, m);
+      case 'appendAccepted':
+        return this.#sendAcknowledgement(s, m.term, m.match);
+      case 'snapshotReply':
+        if (m.next === INSTALLED) this.#sendAcknowledgement(s, m.term, m.lastIndex);
         return;
-      }
       case 'snapshot': {
-        const done = message.lastIndex <= after.commitIndex;
-        this.#require(done, 'InstallSnapshot', 'a snapshot of what is not committed');
+        const { last } = m.meta;
+        const done = last.index <= s.commitIndex && s.log.termAt(last.index) === last.term;
+        if (!done) this.#forbid(s, 'SendSnapshot', `sends ${place(last)}, which is not committed`);
       }
     }
   }
 
-  // AppendEntries(i, j)
-  #sendAppend(after: SpecServer, message: SpecMessage & { kind: 'append' }): void {
+  /** RequestVote(i, j) [disk]: it speaks of a log and a term that a crash must not take back. */
+  #sendRequestVote(s: Server, m: VoteRequest): void {
+    const campaign = s.campaigns.get(m.term);
+    const rule = 'RequestVote';
+    if (campaign === undefined) return this.#forbid(s, rule, `asks for votes in ${m.term}`);
+    const { last, write } = campaign;
+    const own = last.index === m.last.index && last.term === m.last.term;
+    if (!own) this.#forbid(s, rule, `describes its log ${place(last)} as ${place(m.last)}`);
+    if (s.disk.done < write)
+      this.#forbid(s, rule, `asks for votes before term ${m.term} is durable`);
+  }
+
+  /** A vote leaves once it is durable [disk]; so does a later term, after which it is given for good. */
+  #sendVote(s: Server, m: VoteReply): void {
+    const rule = 'HandleRequestVoteRequest';
+    const { disk } = s;
+    this.#sendTerm(s, m.term);
+    if (!m.granted) return;
+    if (s.votes.get(m.term) !== m.to)
+      this.#forbid(s, rule, `tells ${m.to} of a vote it never gave`);
+    const durable = disk.term > m.term || disk.votedFor === m.to;
+    if (!durable) this.#forbid(s, rule, `tells ${m.to} of its vote before it is durable`);
+  }
+
+  /** AppendEntries(i, j) */
+  #sendAppendEntries(s: Server, m: Append): void {
     const rule = 'AppendEntries';
-    this.#require(after.state === 'leader', rule, `sent by a ${after.state}`);
-    const { log } = after;
-    this.#require(termAt(log, message.prevIndex) === message.prevTerm, rule, 'a wrong prevTerm');
-    for (let i = 0; i < message.entries.length; i++) {
-      const own = log.entries[message.prevIndex + i - log.base.index];
-      const same = own !== undefined && sameEntry(own, message.entries[i]!);
-      this.#require(same, rule, `entry ${message.prevIndex + 1 + i} is not in the leader's log`);
-    }
-    this.#require(message.commitIndex <= after.commitIndex, rule, 'a commit that is not known');
-  }
-
-  // StateMachineSafety: what is committed anywhere is committed everywhere, for ever.
-  #commit(id: ServerId, before: SpecServer, after: SpecServer): void {
-    const from = Math.max(Math.min(before.commitIndex, after.commitIndex), after.log.base.index);
-    for (let index = from + 1; index <= after.commitIndex; index++) {
-      const entry = after.log.entries[index - after.log.base.index - 1];
-      if (entry === undefined) {
-        this.#require(false, 'StateMachineSafety', `${id} commits ${index}, which it lacks`);
-        return;
-      }
-      this.#committed[index - 1] ??= entry;
-      const same = sameEntry(entry, this.#committed[index - 1]!);
-      this.#require(same, 'StateMachineSafety', `${id} commits another entry at ${index}`);
+    const { log } = s;
+    const { prev, entries } = m;
+    if (this.#leaders.get(m.term) !== s.id) this.#forbid(s, rule, `does not lead term ${m.term}`);
+    if (m.leaderCommit > s.commitIndex) this.#forbid(s, rule, 'announces a commit it knows not of');
+    // A newer leader may have replaced entries of a deposed one before its last message left.
+    const leads = s.role === 'leader' && s.term === m.term;
+    const own = log.termAt(prev.index);
+    if (leads && own !== prev.term) this.#forbid(s, rule, `sends ${place(prev)} for prev`);
+    for (let i = 0; i < entries.length; i++) {
+      const entry = log.entries[prev.index + i];
+      if (entry !== undefined && sameEntry(entry, entries[i]!)) continue;
+      if (!leads && entry?.term !== entries[i]!.term) return;
+      return this.#forbid(s, rule, `sends another entry ${prev.index + 1 + i} than it has`);
     }
   }
 
-  #answers(
-    id: ServerId,
-    before: SpecServer,
-    after: SpecServer,
-    sent: readonly SpecMessage[],
-  ): void {
-    let answered = this.#answered.get(id) ?? 0;
-    // What a newer leader replaced is not owed to anybody any more.
-    while (answered > after.log.base.index) {
-      if (termAt(before.log, answered) === termAt(after.log, answered)) break;
-      answered -= 1;
-    }
-    for (const message of sent) {
-      if (message.kind !== 'appendReply' || !message.success) continue;
-      answered = Math.max(answered, message.matchIndex);
-    }
-    // A leader's own entry counts as acknowledged once it counts for a commit.
-    this.#answered.set(id, Math.max(answered, after.commitIndex));
+  /** What is acknowledged was compared in that term, or is committed; and it is durable [disk]. */
+  #sendAcknowledgement(s: Server, term: number, match: number): void {
+    const rule = 'HandleAppendEntriesRequest';
+    this.#sendTerm(s, term);
+    // An answer to an older leader was good when it was made.
+    if (term < s.agreedTerm) return;
+    const agreed = Math.max(s.commitIndex, term === s.agreedTerm ? s.agreedIndex : 0);
+    if (match > agreed) this.#forbid(s, rule, `acknowledges ${match}, compared are ${agreed}`);
+    const durable = term < s.term || match <= s.disk.durableIndex;
+    if (!durable) this.#forbid(s, rule, `acknowledges ${match} before it is durable`);
   }
 
-  #same(expected: unknown, actual: unknown, rule: string, name: string): void {
-    this.#require(expected === actual, rule, `${name} is ${actual}, allowed is ${expected}`);
+  /** No answer tells of a term that a crash could take back [disk]. */
+  #sendTerm(s: Server, term: number): void {
+    if (term > s.disk.term) this.#forbid(s, 'Send', `speaks of term ${term} before it is durable`);
   }
-}
-
-function lastTerm(log: SpecLog): number {
-  return termAt(log, lastIndexOf(log)) ?? 0;
-}
-
-function upToDate(message: SpecMessage & { kind: 'requestVote' }, log: SpecLog): boolean {
-  if (message.lastTerm !== lastTerm(log)) return message.lastTerm > lastTerm(log);
-  return message.lastIndex >= lastIndexOf(log);
-}
-
-/** Conflicting entries and all after them go; entries already there stay, with what follows. */
-function appended(log: SpecLog, prevIndex: number, entries: readonly SpecEntry[]): SpecLog {
-  for (let i = 0; i < entries.length; i++) {
-    const index = prevIndex + 1 + i;
-    if (index <= log.base.index || termAt(log, index) === entries[i]!.term) continue;
-    const kept = log.entries.slice(0, index - log.base.index - 1);
-    return { base: log.base, entries: [...kept, ...entries.slice(i)] };
-  }
-  return log;
-}
-
-function sameLog(a: SpecLog, b: SpecLog): boolean {
-  return lastIndexOf(a) === lastIndexOf(b) && sameUpTo(a, b, lastIndexOf(a));
-}
-
-/** Whether both hold the same entries up to an index, as far as both keep them. */
-function sameUpTo(a: SpecLog, b: SpecLog, index: number): boolean {
-  for (let i = Math.max(a.base.index, b.base.index) + 1; i <= index; i++) {
-    const x = a.entries[i - a.base.index - 1];
-    const y = b.entries[i - b.base.index - 1];
-    if (x === undefined || y === undefined || !sameEntry(x, y)) return false;
-  }
-  return true;
-}
-
-function sameEntry(a: SpecEntry, b: SpecEntry): boolean {
-  return a.term === b.term && a.value === b.value;
-}
-
-function missingVotes(counted: ReadonlySet<ServerId>, given: ReadonlySet<ServerId>): ServerId[] {
-  return [...counted].filter(server => !given.has(server));
 }

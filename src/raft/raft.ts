@@ -177,6 +177,11 @@ export class Raft {
     return this.#core.log.term(index);
   }
 
+  /** An entry that is still held in the log: for watchers, what a step has appended. */
+  entryAt(index: LogIndex): Entry | undefined {
+    return this.#core.log.entry(index);
+  }
+
   #dispatch(input: Input): void {
     const core = this.#core;
     switch (input.kind) {

@@ -5,6 +5,7 @@ import { Driver } from '../node/driver.ts';
 import type { DriverEvents } from '../node/driver-types.ts';
 import { KontikiError } from '../node/errors.ts';
 import { DEFAULTS, type RaftConfig } from '../raft/config.ts';
+import type { Input } from '../raft/io.ts';
 import type { RaftReport } from '../raft/report.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import type { Configuration, NodeId } from '../raft/types.ts';
@@ -22,7 +23,7 @@ import type { Loss } from './sim-file.ts';
 import type { SimNetwork } from './sim-network.ts';
 import { checkStep } from './state-check.ts';
 import type { Plan } from './types.ts';
-import { tracked, WatchedCore, WatchedStore } from './watched.ts';
+import { tracked, type WatchableCore, WatchedCore, WatchedStore } from './watched.ts';
 import type { Workload } from './workload.ts';
 import type { World } from './world.ts';
 
@@ -190,7 +191,10 @@ export class Cluster {
       createCore: (config, state, appliedIndex) => {
         member.shadow.coreBegins(appliedIndex);
         const watch = {
-          step: (event: TraceEvent, report: () => RaftReport) => this.#step(event, report),
+          begins: shadow.spec.begins,
+          step: (event: TraceEvent, input: Input, core: WatchableCore) => {
+            this.#step(event, input, core);
+          },
           ready: member.shadow.watchReady(shadow),
           sample: (before: RaftReport, after: RaftReport) => {
             checkStep(this.#parts.judge, before, after);
@@ -249,14 +253,14 @@ export class Cluster {
     };
   }
 
-  #step(event: TraceEvent, report: () => RaftReport): void {
+  #step(event: TraceEvent, input: Input, core: WatchableCore): void {
     const { world, shadow, onTrace } = this.#parts;
     this.steps += 1;
     const { now } = event;
     world.digest((now.term << 20) ^ now.commitIndex ^ (now.role.length << 28));
     world.digest(now.stableIndex ^ (now.votedFor << 24));
     onTrace?.(event);
-    shadow.step(event, report);
+    shadow.step(event, input, core);
   }
 
   // -------------------------------------------------------------------------- stopping

@@ -74,6 +74,7 @@ export class NodeShadow {
       this.#notedCommit = commitIndex;
     }
     if (committed.length > 0) this.#checkCommitted(committed);
+    this.#shadow.spec.applies(this.id, committed);
   }
 
   /** What the node's core calls with each Ready. */
@@ -104,6 +105,7 @@ export class NodeShadow {
     };
     this.#pending.push(change);
     this.#noteUnderWay();
+    this.#shadow.spec.handedOver(this.id, batch);
     return () => {
       if (this.#pending[0] !== change) {
         this.#shadow.judge.fail('A-27', this.id, 'storage completes its batches out of order');
@@ -112,6 +114,7 @@ export class NodeShadow {
       this.#pending.shift();
       this.#noteUnderWay();
       this.#settle(change);
+      this.#shadow.spec.durable(this.id);
     };
   }
 

@@ -34,6 +34,7 @@ export const PROPERTIES = {
   'A-51': 'the same seed gives the same run',
   'A-53': 'no code of the product throws what nobody expects',
   config: 'the configuration in force is the newest one in the log',
+  spec: 'every step is one that the specification allows (check/raft-model.ts)',
   state: 'the invariants of a single replica state',
   transition: 'the invariants between two states of a replica',
   corruption: 'changed bytes of a frame are noticed',

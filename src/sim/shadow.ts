@@ -3,20 +3,22 @@
 // completion of a log write passes here, so a broken promise is named when it happens and not when
 // it shows. Constant cost a step; a log is compared by one hash (shadow-log.ts).
 
+import type { Input } from '../raft/io.ts';
 import type { Message } from '../raft/messages.ts';
-import type { RaftReport } from '../raft/report.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import type { Configuration, Entry, LogIndex, NodeId, Term } from '../raft/types.ts';
 import { NO_NODE } from '../raft/types.ts';
 import type { Judge } from './judge.ts';
 import { NodeShadow } from './node-shadow.ts';
 import { ShadowLog } from './shadow-log.ts';
-import type { LeaderCommit } from './watched.ts';
+import { SpecWatch } from './spec-watch.ts';
+import type { LeaderCommit, WatchableCore } from './watched.ts';
 
 export class Shadow {
   readonly judge: Judge;
   /** Hashes of the committed log; grows, never changes. */
   readonly committed = new ShadowLog();
+  readonly spec: SpecWatch;
   /** Configurations that were ever in a log. */
   #configs: { index: LogIndex; term: Term; config: Configuration }[] = [];
   elections = 0;
@@ -36,6 +38,7 @@ export class Shadow {
 
   constructor(judge: Judge) {
     this.judge = judge;
+    this.spec = new SpecWatch(judge);
   }
 
   node(id: NodeId): NodeShadow {
@@ -60,6 +63,7 @@ export class Shadow {
       'A-09': this.#entries,
       'A-27': this.#acknowledgements,
       'A-29': this.#acknowledgements,
+      spec: this.spec.steps,
     };
   }
 
@@ -105,8 +109,8 @@ export class Shadow {
 
   // -------------------------------------------------------------------------- steps
 
-  /** A follower's or leader's step; `report` is asked for only where it is needed. */
-  step(event: TraceEvent, report: () => RaftReport): void {
+  /** A follower's or leader's step; the core is asked only where it is needed. */
+  step(event: TraceEvent, input: Input, core: WatchableCore): void {
     const { was, now, node: id } = event;
     const node = this.node(id);
     const { judge } = this;
@@ -127,7 +131,8 @@ export class Shadow {
       const places = `applied ${now.appliedIndex}, committed ${now.commitIndex}`;
       judge.fail('A-14', id, `node ${id}: ${places}, last ${now.last.index}`);
     }
-    if (now.role === 'leader') this.#checkLeader(node, event, report);
+    if (now.role === 'leader') this.#checkLeader(node, event, core);
+    this.spec.step(event, input, core);
   }
 
   /** A-07: a term begins with a candidacy. A question about one (pre-vote) is none. */
@@ -138,10 +143,10 @@ export class Shadow {
     });
   }
 
-  #checkLeader(node: NodeShadow, event: TraceEvent, report: () => RaftReport): void {
+  #checkLeader(node: NodeShadow, event: TraceEvent, core: WatchableCore): void {
     const { judge } = this;
     const { was, now } = event;
-    if (was.role !== 'leader') this.#elected(node, now.term, report().config);
+    if (was.role !== 'leader') this.#elected(node, now.term, core.report().config);
     if (this.committed.lastTerm > now.term) this.#deposed(event);
     if (was.role === 'leader' && was.term === now.term) {
       this.#leaderSteps += 1;
@@ -223,6 +228,7 @@ export class Shadow {
 
   /** Promises that leave a node must stand on its disk already. */
   sent(m: Message): void {
+    this.spec.sent(m);
     if (m.kind === 'voteReply') {
       if (!m.granted || m.preVote) return;
       // A durable later term does as well: the node can't vote in this one again. Then the word that

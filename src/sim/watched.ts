@@ -10,6 +10,7 @@ import type { RaftReport } from '../raft/report.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import type {
   Configuration,
+  Entry,
   LogId,
   LogIndex,
   NodeId,
@@ -30,10 +31,17 @@ import type { Process } from './process.ts';
 
 /** What hears of the steps of a core. */
 export interface CoreWatch {
-  step(event: TraceEvent, report: () => RaftReport): void;
+  begins(config: RaftConfig, state: PersistentState, commitIndex: LogIndex): void;
+  step(event: TraceEvent, input: Input, core: WatchableCore): void;
   ready(ready: Ready, commit: LeaderCommit | null, commitIndex: LogIndex): void;
   /** Called now and then with the whole state before and after a step. */
   sample(before: RaftReport, after: RaftReport): void;
+}
+
+/** What a watch may ask of a core during a step; it costs more than what the event says. */
+export interface WatchableCore {
+  report(): RaftReport;
+  entryAt(index: LogIndex): Entry | undefined;
 }
 
 /** A leader moved its commit index in a step. */
@@ -51,7 +59,7 @@ export class WatchedCore implements Core {
   readonly #raft: Raft;
   readonly #watch: CoreWatch;
   readonly #process: Process;
-  readonly #report = () => this.#raft.report();
+  #input!: Input;
   #leaderCommit: LeaderCommit | null = null;
   #commitIndex: LogIndex;
   #notedCommit: LogIndex;
@@ -67,6 +75,7 @@ export class WatchedCore implements Core {
     this.#process = process;
     this.#watch = watch;
     this.#raft = new Raft(config, state, appliedIndex);
+    watch.begins(config, state, this.#raft.report().commitIndex);
     this.#raft.listener = event => this.#stepped(event);
     this.#commitIndex = this.#raft.report().commitIndex;
     this.#notedCommit = 0;
@@ -85,6 +94,7 @@ export class WatchedCore implements Core {
   }
 
   step(input: Input): void {
+    this.#input = input;
     this.#untilSample -= 1;
     if (this.#untilSample > 0) return this.#raft.step(input);
     this.#untilSample = SAMPLE_STEPS;
@@ -120,7 +130,7 @@ export class WatchedCore implements Core {
         this.#leaderCommit = { term: now.term, index: now.commitIndex, config };
       }
     }
-    this.#watch.step(event, this.#report);
+    this.#watch.step(event, this.#input, this.#raft);
   }
 }
 

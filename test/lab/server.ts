@@ -211,7 +211,8 @@ export class LabServer {
     return new WatchedCore(
       process,
       {
-        step: (event, report) => shadow.step(event, report),
+        begins: shadow.spec.begins,
+        step: (event, input, core) => shadow.step(event, input, core),
         ready: (what, commit, commitIndex) => {
           this.#noteEntries(what.entries);
           ready(what, commit, commitIndex);

@@ -1,0 +1,79 @@
+// The variables of one server of the specification: currentTerm, state, votedFor, log, commitIndex,
+// votesGranted, matchIndex, and what it takes to judge messages that leave later than they were made.
+
+import {
+  type ServerId,
+  type SpecConfig,
+  SpecDisk,
+  type SpecEntry,
+  SpecLog,
+  type SpecPlace,
+  type SpecRecovered,
+} from './raft-spec-log.ts';
+import type { SpecRole } from './raft-spec-types.ts';
+
+const NOBODY: SpecConfig = { voters: [], outgoing: [], learners: [] };
+
+/** What the specification knows of one server. */
+export class Server {
+  role: SpecRole = 'follower';
+  term = 0;
+  votedFor: ServerId = 0;
+  commitIndex = 0;
+  log = new SpecLog(NOBODY);
+  readonly disk = new SpecDisk();
+  /** It asks before it raises its term [ask]. */
+  asks = true;
+  /** Who granted a vote, or said that it would. */
+  readonly granted = new Set<ServerId>();
+  /** Leaders: how far the others' logs are known to agree. */
+  readonly match = new Map<ServerId, number>();
+  /** In this term the log was found equal to the leader's up to here. */
+  agreedTerm = 0;
+  agreedIndex = 0;
+  /** Votes given, by term; and the log a campaign speaks of, with the write that makes it durable. */
+  readonly votes = new Map<number, ServerId>();
+  readonly campaigns = new Map<number, { readonly last: SpecPlace; readonly write: number }>();
+  readonly id: ServerId;
+
+  constructor(id: ServerId) {
+    this.id = id;
+  }
+
+  /** What is not on disk is forgotten. */
+  restart({ entries, snapshot }: SpecRecovered): void {
+    const { disk } = this;
+    // What was decoded takes the place of its equals: comparing it again costs nothing.
+    const first = disk.log.length - entries.length;
+    for (let i = 0; i < entries.length; i++) disk.log[first + i] = entries[i]!;
+    this.log = new SpecLog(snapshot.config);
+    for (const entry of disk.log) this.log.push(entry);
+    [this.role, this.term, this.votedFor] = ['follower', disk.term, disk.votedFor];
+    [this.commitIndex, this.agreedIndex] = [0, 0];
+    this.granted.clear();
+    this.match.clear();
+  }
+
+  /** The entry at `index` replaces what stands there and all that follows. */
+  put(index: number, entry: SpecEntry): void {
+    if (index <= this.log.lastIndex) {
+      this.log.cut(index - 1);
+      this.disk.forget(index - 1);
+    }
+    this.log.push(entry);
+  }
+}
+
+export function isUpToDate(last: SpecPlace, log: SpecLog): boolean {
+  if (last.term !== log.lastTerm) return last.term > log.lastTerm;
+  return last.index >= log.lastIndex;
+}
+
+/** Of the last configuration only, and in a term that has committed something. */
+export function mayChange(s: Server): boolean {
+  return s.log.configIndex <= s.commitIndex && s.log.termAt(s.commitIndex) === s.term;
+}
+
+export function place({ index, term }: SpecPlace): string {
+  return `${index}/${term}`;
+}

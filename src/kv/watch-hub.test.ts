@@ -142,7 +142,7 @@ describe('a watch of the past', () => {
     const w = open();
     for (let i = 0; i < 20; i++) apply(w.machine, put('a', `${i}`));
     const watcher = w.create(watch('a', { startRevision: 5 }));
-    expect(watcher.state).toBe('behind');
+    expect(watcher).toMatchObject({ state: 'behind', createdAt: 4 });
     w.hub.step(4);
     expect(w.taken(watcher)).toHaveLength(4);
     apply(w.machine, put('a', 'new'));

@@ -99,8 +99,16 @@ export class WatchHub {
     const to = rangeBound(from, rangeEnd);
     if (to !== null && compareBytes(from, to) >= 0) return null;
     const next = startRevision === 0 ? this.#revision + 1 : startRevision;
-    const limits = this.#limits;
-    const watcher = new Watcher({ options, from, to, next, limits, ready });
+    const createdAt = Math.min(this.#revision, next - 1);
+    const watcher = new Watcher({
+      options,
+      from,
+      to,
+      next,
+      createdAt,
+      limits: this.#limits,
+      ready,
+    });
     this.#watchers.add(watcher);
     this.#index.add(watcher);
     if (next <= this.#revision && !this.#isOver(watcher)) this.#fallBehind(watcher);

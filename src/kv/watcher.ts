@@ -49,6 +49,11 @@ export class Watcher {
   state: WatcherState = 'live';
   /** No change below it is queued any more. Of a live watcher, it may lag behind the hub's own. */
   next: number;
+  /**
+   * For the header of the answer to its creation. Not past its beginning, for there are clients that
+   * go on after the last header that they saw, whatever it came with.
+   */
+  readonly createdAt: number;
   /** The compaction that has ended it; -1 while none has. */
   compactRevision = -1;
   #gathered: Change[] = [];
@@ -62,6 +67,7 @@ export class Watcher {
     readonly from: Uint8Array;
     readonly to: Uint8Array | null;
     readonly next: number;
+    readonly createdAt: number;
     readonly limits: QueueLimits;
     readonly ready: (watcher: Watcher) => void;
   }) {
@@ -69,6 +75,7 @@ export class Watcher {
     this.from = parts.from;
     this.to = parts.to;
     this.next = parts.next;
+    this.createdAt = parts.createdAt;
     this.#limits = parts.limits;
     this.ready = parts.ready;
   }

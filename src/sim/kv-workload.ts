@@ -1,28 +1,29 @@
-// Clients of the key-value store: puts, deletes, ranges and transactions, and compactions in
-// between. What they saw is judged by the revision-ordered checker over the whole store; the
-// replicas are compared by every answer and, at round revisions, by the hash of all history.
+// Clients of the key-value store: puts, deletes, ranges and transactions, compactions in between,
+// and watches. What they saw is judged by the revision-ordered checker over the whole store, and the
+// watches by what the committed commands do to a model; the replicas are compared by every answer
+// and, at round revisions, by the hash of all history.
 
 import { HistoryRecorder } from '../check/history.ts';
 import type { KvOutput, KvRequest, KvResponse } from '../check/kv-history.ts';
 import { checkRevisions } from '../check/revision.ts';
 import { type CommandResult, CommandTag, encodeCommand } from '../kv/command.ts';
-import { KvMachine } from '../kv/kv-machine.ts';
-import { MemoryBackend } from '../kv/memory-backend.ts';
 import { isRefusal } from '../kv/store.ts';
 import type { ReplyCodec } from '../node/driver-types.ts';
-import type { ApplyBatch, Machine } from '../node/machine.ts';
+import type { Machine } from '../node/machine.ts';
 import { jsonCodec } from '../node/state-machine.ts';
-import type { LogId, NodeId } from '../raft/types.ts';
+import type { NodeId } from '../raft/types.ts';
+import { HeardKvMachine, show } from './heard-kv-machine.ts';
 import { decodeKeyValue, encodeCompaction, encodeRequest } from './kv-protocol.ts';
-import { hashText, type Prng } from './prng.ts';
+import { KvTruth } from './kv-truth.ts';
+import type { Prng } from './prng.ts';
 import type { Process } from './process.ts';
-import type { Operation, Workload, WorkloadParts } from './workload.ts';
+import { drawSettings, WatchClients } from './watch-clients.ts';
+import type { Operation, Surroundings, Workload, WorkloadParts } from './workload.ts';
 
-/** The hash of the store is compared at every so many revisions. */
-const HASH_EVERY = 64;
-const KEEP_REVISIONS = 200;
+/** Compactions leave so many revisions: none but the newest, or as many as most watches need. */
+const KEEP_REVISIONS = [0, 3, 30, 200] as const;
+const COMPACT_FROM = 20;
 const STEPS_MAX = 20_000_000;
-const encoder = new TextEncoder();
 const TAGS = { put: CommandTag.PUT, delete: CommandTag.DELETE_RANGE, txn: CommandTag.TXN } as const;
 
 /** Null for a compaction, which no client can see. */
@@ -36,31 +37,49 @@ export class KvWorkload implements Workload {
   /** The recorder's number of each call; -1 for what is not recorded. */
   readonly #calls: number[] = [];
   readonly #hashes = new Map<number, number>();
+  readonly #truth: KvTruth;
+  readonly #watching: ReturnType<typeof drawSettings>;
+  #watches: WatchClients | null = null;
   #revision = 1;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
+    this.#truth = new KvTruth();
+    this.#watching = drawSettings(parts.seed);
   }
 
   createMachine(process: Process, node: NodeId): Machine {
-    const looked = (index: number, hash: number) => this.#parts.applied.state(node, index, hash);
-    return new HeardKvMachine(process, looked, (revision, hash) => {
-      const known = this.#hashes.get(revision);
-      if (known === undefined) this.#hashes.set(revision, hash);
-      this.#parts.judge.check('A-13', node, known === undefined || known === hash, () => {
-        return `the hash of the store at revision ${revision} differs on node ${node}`;
-      });
+    const { applied, judge } = this.#parts;
+    return new HeardKvMachine(process, this.#watching, {
+      willApply: batch => this.#truth.apply(batch.commands),
+      looked: (index, hash) => applied.state(node, index, hash),
+      hashed: (revision, hash) => {
+        const known = this.#hashes.get(revision);
+        if (known === undefined) this.#hashes.set(revision, hash);
+        judge.check('A-13', node, known === undefined || known === hash, () => {
+          return `the hash of the store at revision ${revision} differs on node ${node}`;
+        });
+      },
+      restored: watchers => {
+        if (watchers > 0) judge.mark('watchAfterRestore');
+      },
     });
+  }
+
+  begin(surroundings: Surroundings): void {
+    const { judge } = this.#parts;
+    this.#watches = new WatchClients({ ...surroundings, judge, truth: this.#truth });
+    this.#watches.start();
+  }
+
+  caughtUp(nodes: ReadonlySet<NodeId>): boolean {
+    return this.#watches?.caughtUp(nodes) ?? true;
   }
 
   next(number: number, _client: number, chance: Prng): Operation {
     const { readShare } = this.#parts;
     if (chance.chance(readShare)) return { ...this.#of(number, this.#range(chance)), isRead: true };
-    if (this.#revision > 2 * KEEP_REVISIONS && chance.chance(0.01)) {
-      const data = encodeCompaction(this.#revision - KEEP_REVISIONS);
-      const command = encodeCommand(CommandTag.COMPACT, data);
-      return { number, isRead: false, data: command, input: null };
-    }
+    if (this.#revision > COMPACT_FROM && chance.chance(0.015)) return this.#compact(number, chance);
     const what = chance.float();
     if (what < 0.5) return this.#of(number, this.#put(number, chance));
     if (what < 0.65) return this.#of(number, this.#delete(chance));
@@ -100,13 +119,23 @@ export class KvWorkload implements Workload {
     const { verdict, violation } = checkRevisions(this.#history.history(), { stepsMax: STEPS_MAX });
     judge.check('A-24', 0, verdict !== 'illegal', () => violation?.message ?? 'illegal');
     if (verdict === 'undecided') judge.mark('undecidedHistory');
+    this.#watches?.finish();
+  }
+
+  #compact(number: number, chance: Prng): Operation {
+    const revision = Math.max(1, this.#revision - chance.pick(KEEP_REVISIONS));
+    const data = encodeCommand(CommandTag.COMPACT, encodeCompaction(revision));
+    this.#truth.learn(data, { compact: revision });
+    return { number, isRead: false, data, input: null };
   }
 
   #of(number: number, request: KvRequest): Operation {
     const bytes = encodeRequest(request);
     if (request.kind === 'range') return { number, isRead: false, data: bytes, input: request };
     const tag = TAGS[request.kind as keyof typeof TAGS];
-    return { number, isRead: false, data: encodeCommand(tag, bytes), input: request };
+    const data = encodeCommand(tag, bytes);
+    this.#truth.learn(data, request);
+    return { number, isRead: false, data, input: request };
   }
 
   #key(chance: Prng): string {
@@ -147,107 +176,6 @@ export class KvWorkload implements Workload {
       failure: [{ kind: 'range', key }],
     };
   }
-}
-
-/** The store of one node, with an ear to it. */
-class HeardKvMachine implements Machine {
-  readonly #machine: KvMachine;
-  readonly #process: Process;
-  readonly #looked: (index: number, hash: number) => void;
-  readonly #hashed: (revision: number, hash: number) => void;
-  #nextHash = HASH_EVERY;
-
-  constructor(
-    process: Process,
-    looked: (index: number, hash: number) => void,
-    hashed: (revision: number, hash: number) => void,
-  ) {
-    this.#machine = new KvMachine(new MemoryBackend());
-    this.#process = process;
-    this.#looked = looked;
-    this.#hashed = hashed;
-  }
-
-  get applied(): LogId {
-    return this.#machine.applied;
-  }
-
-  get durable(): LogId {
-    return this.#machine.durable;
-  }
-
-  apply(batch: ApplyBatch): unknown[] {
-    const results = this.#machine.apply(batch);
-    for (let i = 0; i < results.length; i++) {
-      this.#looked(batch.commands[i]!.index, hashText(show(results[i])));
-    }
-    this.#compareHash();
-    return results;
-  }
-
-  flush(): Promise<LogId> {
-    this.#process.stirred = true;
-    return this.#machine.flush();
-  }
-
-  bookkeeping(prefix: string): Iterable<[name: string, value: Uint8Array]> {
-    return this.#machine.bookkeeping(prefix);
-  }
-
-  snapshot(): { readonly last: LogId; content(): AsyncIterable<Uint8Array> } {
-    this.#process.stirred = true;
-    return this.#machine.snapshot();
-  }
-
-  async restore(last: LogId, content: AsyncIterable<Uint8Array>): Promise<void> {
-    await this.#machine.restore(last, content);
-    this.#nextHash = roundUp(this.#machine.store.revision);
-  }
-
-  close(): Promise<void> {
-    return this.#machine.close();
-  }
-
-  range(request: KvRequest & { kind: 'range' }): unknown {
-    return this.#machine.range({
-      key: encoder.encode(request.key),
-      rangeEnd: encoder.encode(request.rangeEnd ?? ''),
-      limit: 0,
-      revision: 0,
-      sortOrder: 0,
-      sortTarget: 0,
-      serializable: false,
-      keysOnly: false,
-      countOnly: false,
-      minModRevision: 0,
-      maxModRevision: 0,
-      minCreateRevision: 0,
-      maxCreateRevision: 0,
-    });
-  }
-
-  #compareHash(): void {
-    const { revision, compactRevision } = this.#machine.store;
-    if (revision < this.#nextHash) return;
-    const at = this.#nextHash;
-    this.#nextHash = roundUp(revision);
-    // The hash speaks of what compaction has left, so equal only at equal compactions.
-    if (at < compactRevision) return;
-    const hash = this.#machine.hash(at);
-    if (isRefusal(hash)) return;
-    this.#hashed(at + compactRevision / 2 ** 24, Number(hash.hash));
-  }
-}
-
-function roundUp(revision: number): number {
-  return (Math.floor(revision / HASH_EVERY) + 1) * HASH_EVERY;
-}
-
-function show(result: unknown): string {
-  return JSON.stringify(result, (_key, value) => {
-    if (typeof value === 'bigint') return String(value);
-    return value instanceof Uint8Array ? [...value] : value;
-  });
 }
 
 type OneResult = { readonly revision: number } & object;

@@ -87,6 +87,7 @@ export class Liveness implements ProposalSink {
     this.#parts.clients.stop();
     await this.#until('A-48', convergeUs, () => this.#converged(), 'does not converge');
     await this.#restart(boundUs);
+    await this.#until('A-40', convergeUs, () => this.#isTold(), 'leaves its watchers waiting');
   }
 
   /**
@@ -217,6 +218,15 @@ export class Liveness implements ProposalSink {
     if (report === undefined || report.commitIndex < report.last.index) return false;
     if (report.config.outgoing.length > 0) return false;
     return this.#haveApplied(report.commitIndex);
+  }
+
+  /** Whoever watches on a node of the quorum has been told everything. */
+  #isTold(): boolean {
+    const config = this.#leader()?.driver?.report().raft.config;
+    if (config === undefined) return false;
+    const { voters, learners } = config;
+    const nodes = [...this.#core].filter(id => voters.includes(id) || learners.includes(id));
+    return this.#parts.workload.caughtUp?.(new Set(nodes)) ?? true;
   }
 
   #haveApplied(index: LogIndex): boolean {

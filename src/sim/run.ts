@@ -60,7 +60,7 @@ class Simulation {
     this.#trace = new TraceRing(options.traceMax ?? TRACE_MAX);
     this.#network = this.#createNetwork();
     const { keys, readShare } = plan;
-    this.#workload = createWorkload({ judge, applied, keys, readShare });
+    this.#workload = createWorkload({ seed, judge, applied, keys, readShare });
     const workload = this.#workload;
     const common = { world, seed, plan, judge, shadow };
     const cluster = new Cluster({
@@ -95,6 +95,7 @@ class Simulation {
     const { seed } = this.#options;
     const [world, plan, cluster] = [this.#world, this.#plan, this.#cluster];
     const schedule = drawSchedule(seed, plan);
+    this.#workload.begin?.({ world, seed, plan, cluster });
     for (const member of cluster.members) cluster.start(member);
     this.#clients.start();
     this.#operator.start();

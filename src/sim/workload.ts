@@ -5,9 +5,12 @@ import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
 import type { NodeId } from '../raft/types.ts';
 import type { AppliedTable } from './applied.ts';
+import type { Cluster } from './cluster.ts';
 import type { Judge } from './judge.ts';
 import type { Prng } from './prng.ts';
 import type { Process } from './process.ts';
+import type { Plan } from './types.ts';
+import type { World } from './world.ts';
 
 /** What survives a crash of a machine that keeps its state on a disk of its own. */
 export interface MachineCell {
@@ -25,10 +28,19 @@ export interface Operation {
 }
 
 export interface WorkloadParts {
+  readonly seed: number;
   readonly judge: Judge;
   readonly applied: AppliedTable;
   readonly keys: number;
   readonly readShare: number;
+}
+
+/** For what goes on beside the clients' calls. */
+export interface Surroundings {
+  readonly world: World;
+  readonly seed: number;
+  readonly plan: Plan;
+  readonly cluster: Cluster;
 }
 
 export interface Workload {
@@ -44,6 +56,10 @@ export interface Workload {
   ok(call: number, result: unknown): void;
   failed(call: number): void;
   unknown(call: number): void;
+  /** Before the first node starts. */
+  begin?(surroundings: Surroundings): void;
+  /** Whether everything has arrived that these nodes owe, from now on the only ones that count. */
+  caughtUp?(nodes: ReadonlySet<NodeId>): boolean;
   /** Judges the history, at the end of a run. */
   finish(): void;
 }

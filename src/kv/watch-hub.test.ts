@@ -135,6 +135,15 @@ describe('a watch', () => {
     w.hub.cancel(stays);
     expect(w.hub.size).toBe(0);
   });
+
+  test('that was cancelled with a full queue asks for no more work', () => {
+    const w = open({ queueEventsMax: 2 });
+    const watcher = w.create(watch('a'));
+    apply(w.machine, put('a'), put('a'), put('a'));
+    w.hub.cancel(watcher);
+    expect(w.taken(watcher)).toHaveLength(2);
+    expect(w.hub.step()).toBe(false);
+  });
 });
 
 describe('a watch of the past', () => {

@@ -116,6 +116,7 @@ export class WatchHub {
   }
 
   cancel(watcher: Watcher): void {
+    watcher.state = 'ended';
     this.#watchers.delete(watcher);
     this.#behind.delete(watcher);
     this.#index.remove(watcher);

@@ -12,7 +12,7 @@ import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
 import { jsonCodec } from '../node/state-machine.ts';
 import type { NodeId } from '../raft/types.ts';
-import { HeardKvMachine, show } from './heard-kv-machine.ts';
+import { HeardKvMachine } from './heard-kv-machine.ts';
 import { decodeKeyValue, encodeCompaction, encodeRequest } from './kv-protocol.ts';
 import { KvTruth } from './kv-truth.ts';
 import type { Prng } from './prng.ts';
@@ -41,6 +41,8 @@ export class KvWorkload implements Workload {
   readonly #watching: ReturnType<typeof drawSettings>;
   #watches: WatchClients | null = null;
   #revision = 1;
+  /** A revision that deleted something. */
+  #deletedAt = 1;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
@@ -79,7 +81,7 @@ export class KvWorkload implements Workload {
   next(number: number, _client: number, chance: Prng): Operation {
     const { readShare } = this.#parts;
     if (chance.chance(readShare)) return { ...this.#of(number, this.#range(chance)), isRead: true };
-    if (this.#revision > COMPACT_FROM && chance.chance(0.015)) return this.#compact(number, chance);
+    if (this.#revision > COMPACT_FROM && chance.chance(0.03)) return this.#compact(number, chance);
     const what = chance.float();
     if (what < 0.5) return this.#of(number, this.#put(number, chance));
     if (what < 0.65) return this.#of(number, this.#delete(chance));
@@ -101,6 +103,8 @@ export class KvWorkload implements Workload {
     if (id < 0) return;
     const output = outputOf(result as CommandResult);
     this.#revision = Math.max(this.#revision, output.revision);
+    const { response } = output;
+    if (response.kind === 'delete' && response.deleted > 0) this.#deletedAt = output.revision;
     this.#history.ok(id, output);
   }
 
@@ -123,7 +127,9 @@ export class KvWorkload implements Workload {
   }
 
   #compact(number: number, chance: Prng): Operation {
-    const revision = Math.max(1, this.#revision - chance.pick(KEEP_REVISIONS));
+    const some = Math.max(1, this.#revision - chance.pick(KEEP_REVISIONS));
+    // A deletion can be watched from the compacted revision, and is easily lost there.
+    const revision = chance.chance(0.5) ? this.#deletedAt : some;
     const data = encodeCommand(CommandTag.COMPACT, encodeCompaction(revision));
     this.#truth.learn(data, { compact: revision });
     return { number, isRead: false, data, input: null };
@@ -181,7 +187,7 @@ export class KvWorkload implements Workload {
 type OneResult = { readonly revision: number } & object;
 
 function outputOf(result: CommandResult | OneResult): KvOutput {
-  if (isRefusal(result)) throw new Error(`the store refuses what it should do: ${show(result)}`);
+  if (isRefusal(result)) throw new Error(`the store refuses what it should do: ${result.text}`);
   return { revision: (result as OneResult).revision, response: responseOf(result) };
 }
 

@@ -34,8 +34,6 @@ export class OpenWatch {
   /** The client knows everything up to here; -1 as long as it can't say. */
   reached: number;
   heardAt: number;
-  /** Set once everything up to here has to arrive. */
-  mustReach: number | null = null;
   isEnded = false;
   compactRevision = 0;
   readonly #incarnation: Incarnation;
@@ -135,7 +133,6 @@ export class OpenWatch {
     return {
       request: { key, rangeEnd, startRevision, prevKv, noPut, noDelete },
       responses: this.#responses,
-      mustReach: this.mustReach ?? undefined,
       resumedAfter: resumedAfter ?? undefined,
     };
   }

@@ -106,7 +106,7 @@ class WatchClient {
     if (this.#nodes !== null && !this.#nodes.has(watch.member.id)) return this.#moveOn();
     const silent = world.now - watch.heardAt > SILENCE_US;
     if (silent || this.#chance.chance(this.#nodes === null ? 0.04 : 0)) return this.#moveOn();
-    if (this.#nodes === null && this.#chance.chance(0.02)) return this.#forget();
+    if (this.#nodes === null && this.#chance.chance(0.05)) return this.#forget();
     if (this.#chance.chance(0.05)) this.#napsUntil = world.now + this.#chance.below(NAP_US);
     this.#look();
   }
@@ -118,12 +118,15 @@ class WatchClient {
     const watch = this.#watch;
     if (watch === null || !nodes.has(watch.member.id)) return false;
     if (watch.isBroken(this.#parts.world.now)) return false;
-    watch.mustReach = this.#parts.truth.revision;
-    return watch.isCreated && watch.reached >= watch.mustReach;
+    return watch.isCreated && watch.reached >= this.#parts.truth.revision;
   }
 
   end(): void {
-    if (this.#watch !== null) this.#judge(this.#watch);
+    const watch = this.#watch;
+    if (watch === null) return;
+    // Its own word is taken: that it knows everything must be so.
+    const mustReach = watch.reached >= this.#parts.truth.revision ? watch.reached : undefined;
+    this.#judge(watch, mustReach);
   }
 
   // -------------------------------------------------------------------------- nodes
@@ -181,6 +184,7 @@ class WatchClient {
       Math.max(1, revision - chance.below(30)),
       revision + 2 + chance.below(20),
       Math.max(1, compactRevision),
+      Math.max(1, compactRevision),
       Math.max(1, compactRevision - 1),
     ]);
     return {
@@ -224,11 +228,11 @@ class WatchClient {
     this.#connect({ ...watch.query, startRevision, resumedAfter: null });
   }
 
-  #judge(watch: OpenWatch): void {
+  #judge(watch: OpenWatch, mustReach?: number): void {
     const { judge, truth } = this.#parts;
     for (const property of JUDGED) judge.count(property);
     const { revisions, compactRevision } = truth;
-    const stream: WatchStream = watch.stream();
+    const stream: WatchStream = { ...watch.stream(), mustReach };
     const [violation] = checkWatch({ revisions, compactRevision }, stream);
     if (violation === undefined) return;
     const { property, message } = violation;

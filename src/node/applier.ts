@@ -125,6 +125,7 @@ export class Applier {
    * again in the next turn. A restore waits until the log has recorded it (`persistedReady`).
    */
   run(persistedReady: number): boolean {
+    if (this.#queue.length === 0) return false;
     const until = this.#clock.now() + this.#limits.applySliceMs;
     while (!this.#restoring && !this.#stopped) {
       const next = this.#queue[0];

@@ -1,6 +1,7 @@
 // Proposals between propose() and the core: gathered over a turn, handed in as batches at its end,
 // held back while the leader is out of reach.
 
+import type { Input } from '../raft/io.ts';
 import type { ConfigChange, LogIndex, NodeId, Proposal } from '../raft/types.ts';
 import { NO_NODE } from '../raft/types.ts';
 import type { Clock } from './clock.ts';
@@ -80,7 +81,7 @@ export class Intake {
         continue;
       }
       this.#tracker.add(batch, leader);
-      this.#core.step({ ...batch.payload, batch: batch.number });
+      this.#core.step(inputOf(batch));
     }
   }
 
@@ -139,6 +140,13 @@ export class Intake {
     const now = this.#clock.now();
     this.#handIns.push(createBatch(this.#nextBatch++, now, payload, sinks, bytes));
   }
+}
+
+/** What the core gets of a batch; its number changes when it is handed in again. */
+function inputOf({ number: batch, payload }: Batch): Input {
+  if (payload.kind === 'propose') return { kind: 'propose', batch, proposals: payload.proposals };
+  const { kind, changes, data, expectedConfigIndex } = payload;
+  return { kind, batch, changes, data, expectedConfigIndex };
 }
 
 export function overloaded(what: string): KontikiError {

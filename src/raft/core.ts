@@ -233,7 +233,9 @@ export class Core {
     this.citations?.push({ rule, note });
   }
 
-  traceState(): TraceState {
+  /** `before` itself when it still holds: most steps change nothing of it. */
+  traceState(before: TraceState | null): TraceState {
+    if (before !== null && this.#isStill(before)) return before;
     return {
       role: this.roleName,
       term: this.currentTerm,
@@ -244,6 +246,21 @@ export class Core {
       appliedIndex: this.log.appliedIndex,
       last: this.log.last,
     };
+  }
+
+  #isStill(state: TraceState): boolean {
+    const { log } = this;
+    return (
+      state.commitIndex === log.commitIndex &&
+      state.stableIndex === log.stableIndex &&
+      state.appliedIndex === log.appliedIndex &&
+      state.last.index === log.lastIndex &&
+      state.last.term === log.lastTerm &&
+      state.term === this.currentTerm &&
+      state.role === this.role.kind &&
+      state.votedFor === this.votedFor &&
+      state.leader === this.leader
+    );
   }
 
   /** A deposed leader can't answer its waiting reads; the askers try again with fresh numbers. */

@@ -20,6 +20,7 @@ import type {
 
 /** What an entry weighs beside its data, for limits on messages and memory. */
 const ENTRY_OVERHEAD_BYTES = 32;
+const NO_ENTRIES: readonly Entry[] = [];
 
 export function entryBytes(entry: Entry): number {
   return entry.data.length + ENTRY_OVERHEAD_BYTES;
@@ -173,8 +174,8 @@ export class Log {
   }
 
   /** Entries not handed out to storage yet; the cursor moves past them. */
-  takeUnstable(): Entry[] {
-    if (this.#handedIndex === this.lastIndex) return [];
+  takeUnstable(): readonly Entry[] {
+    if (this.#handedIndex === this.lastIndex) return NO_ENTRIES;
     const entries = this.#entries.slice(this.#handedIndex - this.#base.index);
     this.#handedIndex = this.lastIndex;
     return entries;
@@ -197,9 +198,9 @@ export class Log {
   }
 
   /** Committed entries to apply next. Only durable ones: a crash can't leave the state ahead. */
-  takeCommitted(): Entry[] {
+  takeCommitted(): readonly Entry[] {
     const upTo = Math.min(this.#commitIndex, this.#stableIndex);
-    if (upTo <= this.#applyingIndex) return [];
+    if (upTo <= this.#applyingIndex) return NO_ENTRIES;
     const first = this.#applyingIndex - this.#base.index;
     this.#applyingIndex = upTo;
     return this.#entries.slice(first, upTo - this.#base.index);

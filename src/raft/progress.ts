@@ -130,6 +130,7 @@ export class Progress {
       this.#inflightBytes -= append.bytes;
       this.#inflightHead += 1;
     }
+    if (this.#inflightHead === 0) return;
     // Under steady load the window never empties, so the freed front is cut off in larger pieces.
     if (this.#inflightHead === this.#inflight.length || this.#inflightHead >= INFLIGHT_CUT) {
       this.#inflight = this.#inflight.slice(this.#inflightHead);

@@ -20,8 +20,8 @@ export function propose(core: Core, input: ProposeInput): void {
     core.refuse(batch, 'noLeader');
   } else {
     // Once, and never again on the caller's behalf: a lost answer may hide a committed entry.
-    const envelope = { from: core.id, to: core.leader, term: core.currentTerm };
-    core.send({ kind: 'forward', ...envelope, batch, proposals });
+    const [from, to, term] = [core.id, core.leader, core.currentTerm];
+    core.send({ kind: 'forward', from, to, term, batch, proposals });
   }
 }
 
@@ -92,6 +92,6 @@ function answerOwn(core: Core, batch: number, outcome: ChangeOutcome): void {
 function sendReceipt(core: Core, to: NodeId, batch: number, outcome: ChangeOutcome): void {
   const first: LogId = outcome.ok ? outcome.first : ORIGIN;
   const refused = outcome.ok ? null : outcome.reason;
-  const envelope = { from: core.id, to, term: core.currentTerm };
-  core.send({ kind: 'forwardReceipt', ...envelope, batch, first, refusal: refused });
+  const [from, term] = [core.id, core.currentTerm];
+  core.send({ kind: 'forwardReceipt', from, to, term, batch, first, refusal: refused });
 }

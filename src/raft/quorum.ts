@@ -58,8 +58,19 @@ export function voteResult(config: Configuration, votes: ReadonlyMap<NodeId, boo
 
 function majorityValue(voters: readonly NodeId[], valueAt: (node: NodeId) => number): number {
   if (voters.length === 0) return 0;
-  const values = voters.map(valueAt).sort((a, b) => b - a);
-  return values[majority(voters.length) - 1]!;
+  const values = voters.map(valueAt);
+  let best = Number.NEGATIVE_INFINITY;
+  // Voters are few and this runs in every step of a leader: counting is cheaper than sorting.
+  for (let i = 0; i < values.length; i++) {
+    if (values[i]! > best && isReachedByMajority(values, values[i]!)) best = values[i]!;
+  }
+  return best;
+}
+
+function isReachedByMajority(values: readonly number[], value: number): boolean {
+  let reached = 0;
+  for (let i = 0; i < values.length; i++) if (values[i]! >= value) reached += 1;
+  return reached >= majority(values.length);
 }
 
 function halfResult(voters: readonly NodeId[], votes: ReadonlyMap<NodeId, boolean>): VoteResult {

@@ -47,7 +47,7 @@ import {
   handleSnapshotWritten,
   tickTransfer,
 } from './snapshot.ts';
-import { TRACE_VERSION, type TraceListener } from './trace.ts';
+import { TRACE_VERSION, type TraceListener, type TraceState } from './trace.ts';
 import {
   handOverToBest,
   maybeHandOver,
@@ -72,6 +72,7 @@ export class Raft {
   readonly #core: Core;
   #readyNumber = 0;
   #stepNumber = 0;
+  #traced: TraceState | null = null;
 
   /**
    * @param state what storage recovered; for a new node an empty log with the initial
@@ -98,9 +99,11 @@ export class Raft {
       return;
     }
     core.citations = [];
-    const was = core.traceState();
+    const was = core.traceState(this.#traced);
     this.#dispatch(input);
     this.#settle();
+    const now = core.traceState(was);
+    this.#traced = now;
     const received = input.kind === 'receive' ? input.message : null;
     core.listener({
       version: TRACE_VERSION,
@@ -110,7 +113,7 @@ export class Raft {
       from: received?.from ?? NO_NODE,
       rules: core.citations,
       was,
-      now: core.traceState(),
+      now,
     });
     core.citations = null;
   }
@@ -124,14 +127,26 @@ export class Raft {
     // All1: if commitIndex > lastApplied, apply the entries in between (§5.3).
     const committed = core.log.takeCommitted();
     const out = core.outbox;
-    if (hardState === null && committed.length === 0 && isEmpty(out) && entries.length === 0) {
-      return null;
-    }
+    const isIdle = hardState === null && committed.length === 0 && entries.length === 0;
+    if (isIdle && isEmpty(out)) return null;
     core.outbox = new Outbox();
     this.#readyNumber += 1;
     const mustPersist = hardState !== null || entries.length > 0 || out.snapshot !== null;
     if (mustPersist) core.inflight.push(this.#inflightOf(entries, hardState, out.snapshot));
-    return { number: this.#readyNumber, hardState, entries, committed, mustPersist, ...out };
+    return {
+      number: this.#readyNumber,
+      hardState,
+      entries,
+      committed,
+      mustPersist,
+      messages: out.messages,
+      afterPersist: out.afterPersist,
+      receipts: out.receipts,
+      reads: out.reads,
+      snapshotReads: out.snapshotReads,
+      snapshotWrites: out.snapshotWrites,
+      snapshot: out.snapshot,
+    };
   }
 
   report(): RaftReport {
@@ -460,9 +475,9 @@ export class Raft {
     const voteChanged =
       handed.currentTerm !== core.currentTerm || handed.votedFor !== core.votedFor;
     // The commit index is a hint and rides along; it is never a reason to write.
+    if (!voteChanged && entries.length === 0) return null;
     const next = core.hardState;
-    const rides = entries.length > 0 && handed.commitIndex !== next.commitIndex;
-    if (!voteChanged && !rides) return null;
+    if (!voteChanged && handed.commitIndex === next.commitIndex) return null;
     core.handed = next;
     return next;
   }

@@ -18,8 +18,7 @@ export function readIndex(core: Core, read: number): void {
     core.outbox.reads.push({ read, index: null });
     return;
   }
-  const envelope = { from: core.id, to: core.leader, term: core.currentTerm };
-  core.send({ kind: 'readIndex', ...envelope, read });
+  core.send({ kind: 'readIndex', from: core.id, to: core.leader, term: core.currentTerm, read });
 }
 
 export function handleReadIndex(core: Core, m: ReadIndexRequest): void {
@@ -76,8 +75,8 @@ function answer(core: Core, from: NodeId, read: number, index: LogIndex): void {
     core.outbox.reads.push({ read, index: index === UNKNOWN ? null : index });
     return;
   }
-  const envelope = { from: core.id, to: from, term: core.currentTerm };
-  core.send({ kind: 'readIndexReply', ...envelope, read, index });
+  const term = core.currentTerm;
+  core.send({ kind: 'readIndexReply', from: core.id, to: from, term, read, index });
 }
 
 /**

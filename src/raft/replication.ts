@@ -214,15 +214,19 @@ function commitFrom(core: Core, m: AppendRequest, lastNew: LogIndex): void {
 }
 
 function replyAccepted(core: Core, m: AppendRequest, agreed: LogIndex): void {
-  const { log } = core;
-  const envelope = { from: core.id, to: m.from, term: core.currentTerm, round: m.round };
-  const durableMatch = Math.min(agreed, log.stableIndex);
-  if (core.isVoteDurable && (m.entries.length === 0 || durableMatch === agreed)) {
-    // Nothing in this answer waits for the disk: a read's confirmation must not either.
-    core.send({ kind: 'appendAccepted', ...envelope, match: durableMatch });
-    return;
-  }
-  sendAckAfterPersist(core, { kind: 'appendAccepted', ...envelope, match: agreed });
+  const durableMatch = Math.min(agreed, core.log.stableIndex);
+  const isDurable = core.isVoteDurable && (m.entries.length === 0 || durableMatch === agreed);
+  const ack: AppendAccepted = {
+    kind: 'appendAccepted',
+    from: core.id,
+    to: m.from,
+    term: core.currentTerm,
+    match: isDurable ? durableMatch : agreed,
+    round: m.round,
+  };
+  // Nothing in this answer waits for the disk: a read's confirmation must not either.
+  if (isDurable) core.send(ack);
+  else sendAckAfterPersist(core, ack);
 }
 
 /** Acks of one turn to one leader are one ack: the last one covers them all. */
@@ -316,6 +320,7 @@ function nextAfterConflict(core: Core, m: AppendRejected): LogIndex {
 /** Lead4. Returns true when the commit moved. */
 export function maybeCommit(core: Core, role: LeaderRole): boolean {
   const { log } = core;
+  if (log.commitIndex === log.lastIndex) return false;
   // The own match counts once it is durable here (dissertation §10.2.1).
   const n = quorumIndex(core.membership, id =>
     id === core.id ? log.stableIndex : (role.progress.get(id)?.matchIndex ?? 0),

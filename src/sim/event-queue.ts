@@ -7,7 +7,7 @@ export interface SimEvent {
   /** Virtual microseconds since the run began; an integer. */
   time: number;
   sequence: number;
-  /** For the rolling hash and for people. */
+  /** Which way it comes: an event loop that wakes up serves them in any order. */
   readonly kind: EventKind;
   /** Whose turn it is: dropped when that process is dead, put off while it is paused. */
   readonly owner: Process | null;
@@ -15,19 +15,17 @@ export interface SimEvent {
   run: (() => void) | null;
 }
 
-export const EVENT_KINDS = [
-  'timer',
-  'turn',
-  'deliver',
-  'notice',
-  'written',
-  'disk',
-  'flush',
-  'client',
-  'fault',
-  'check',
-] as const;
-export type EventKind = (typeof EVENT_KINDS)[number];
+export type EventKind =
+  | 'timer'
+  | 'turn'
+  | 'deliver'
+  | 'notice'
+  | 'written'
+  | 'disk'
+  | 'flush'
+  | 'client'
+  | 'fault'
+  | 'check';
 
 export class EventQueue {
   readonly #heap: SimEvent[] = [];

@@ -95,8 +95,9 @@ export function mix32(hash: number, value: number): number {
   return (Math.imul(h, 5) + 0xe6546b64) | 0;
 }
 
-export function hashText(text: string): number {
-  let h = 0x811c9dc5;
+/** `from` is the hash of what comes before the text. */
+export function hashText(text: string, from = 0x811c9dc5): number {
+  let h = from;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
   return h >>> 0;
 }

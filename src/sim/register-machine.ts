@@ -49,7 +49,7 @@ export class RegisterMachine implements Machine {
   readonly #table: AppliedTable;
   readonly #cell: MachineCell | null;
   #registers = new Map<number, number>();
-  #texts = new Map<number, string>();
+  #texts = new Map<number, Text>();
   #names = new Map<string, Uint8Array>();
   #epoch = 0;
   /** The sum of the hashes of all keys and values: order does not matter, each change is O(1). */
@@ -70,7 +70,7 @@ export class RegisterMachine implements Machine {
   }
 
   text(key: number): string {
-    return this.#texts.get(key) ?? '';
+    return this.#texts.get(key)?.text ?? '';
   }
 
   apply({ last, commands, bookkeeping }: ApplyBatch): unknown[] {
@@ -148,15 +148,16 @@ export class RegisterMachine implements Machine {
 
   #applyOne(entry: Entry): unknown {
     const { data } = entry;
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    const [kind, operation, key] = [view.getUint8(0), view.getUint32(1), view.getUint32(5)];
-    const [value, from] = [view.getUint32(9), view.getUint32(13)];
+    const kind = data[0];
+    const operation = u32(data, 1);
+    const key = u32(data, 5);
+    const value = u32(data, 9);
+    const from = u32(data, 13);
     this.#table.command(this.#process.node, entry, operation);
     const epoch = Math.floor(key / EPOCH_KEYS);
     if (epoch > this.#epoch) this.#forget(epoch);
     if (kind === APPEND) {
-      const text = this.text(key);
-      this.#setText(key, text === '' ? `${value}` : `${text},${value}`);
+      this.#append(key, this.text(key) === '' ? `${value}` : `,${value}`);
       return null;
     }
     if (kind === CAS && this.register(key) !== from) return false;
@@ -171,11 +172,14 @@ export class RegisterMachine implements Machine {
     this.#hash = (this.#hash + hashOf(key, value)) | 0;
   }
 
-  #setText(key: number, text: string): void {
+  #append(key: number, more: string): void {
     const before = this.#texts.get(key);
-    if (before !== undefined) this.#hash = (this.#hash - hashOf(key, hashText(before))) | 0;
-    this.#texts.set(key, text);
-    this.#hash = (this.#hash + hashOf(key, hashText(text))) | 0;
+    if (before !== undefined) this.#hash = (this.#hash - hashOf(key, before.hash)) | 0;
+    const text = (before?.text ?? '') + more;
+    // The hash goes on where it stood: texts grow, and each is hashed once.
+    const hash = hashText(more, before?.hash);
+    this.#texts.set(key, { text, hash });
+    this.#hash = (this.#hash + hashOf(key, hash)) | 0;
   }
 
   #forget(epoch: number): void {
@@ -186,10 +190,10 @@ export class RegisterMachine implements Machine {
       this.#registers.delete(key);
       this.#hash = (this.#hash - hashOf(key, value)) | 0;
     }
-    for (const [key, text] of this.#texts) {
+    for (const [key, { hash }] of this.#texts) {
       if (key >= before) continue;
       this.#texts.delete(key);
-      this.#hash = (this.#hash - hashOf(key, hashText(text))) | 0;
+      this.#hash = (this.#hash - hashOf(key, hash)) | 0;
     }
   }
 
@@ -197,7 +201,8 @@ export class RegisterMachine implements Machine {
     const names = [...this.#names].map(([name, bytes]) => [name, [...bytes]]);
     const { applied } = this;
     const state = { applied, epoch: this.#epoch, names };
-    const content = { registers: [...this.#registers], texts: [...this.#texts] };
+    const texts = [...this.#texts].map(([key, { text }]) => [key, text]);
+    const content = { registers: [...this.#registers], texts };
     return encoder.encode(JSON.stringify({ ...state, ...content }));
   }
 
@@ -212,8 +217,19 @@ export class RegisterMachine implements Machine {
     this.#texts = new Map();
     this.#hash = 0;
     for (const [key, value] of registers) this.#setRegister(key, value);
-    for (const [key, text] of texts) this.#setText(key, text);
+    for (const [key, text] of texts) this.#append(key, text);
   }
+}
+
+/** A text and its hash. */
+interface Text {
+  readonly text: string;
+  readonly hash: number;
+}
+
+function u32(bytes: Uint8Array, at: number): number {
+  const word = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  return word >>> 0;
 }
 
 function hashOf(key: number, value: number): number {

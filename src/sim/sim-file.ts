@@ -106,7 +106,7 @@ export class SimFile {
     const count = mark - this.#settled;
     if (count <= 0) return;
     for (let i = 0; i < count; i++) this.#durable.apply(this.#pending[i]!);
-    if (count === this.#pending.length) this.#pending.length = 0;
+    if (count === this.#pending.length) this.#pending = [];
     else this.#pending.splice(0, count);
     this.#settled = mark;
     this.#seen = null;

@@ -65,6 +65,7 @@ export class SimNetwork {
   readonly #watch: NetworkWatch;
   readonly #transports = new Map<NodeId, SimTransport>();
   readonly #links = new Map<number, Link>();
+  readonly #writer = new ByteWriter();
 
   constructor(world: World, chance: Prng, mood: NetworkMood, watch: NetworkWatch) {
     this.#world = world;
@@ -147,7 +148,8 @@ export class SimNetwork {
       return;
     }
     const { mood } = this;
-    const [chance, world] = [this.#chance, this.#world];
+    const chance = this.#chance;
+    const world = this.#world;
     const lane = messages[0]!.kind === 'snapshot' ? 'snapshot' : 'messages';
     let arrival = world.now + Math.round(chance.heavyTail(mood.delayUs));
     if (mood.reorderRate > 0 && chance.chance(mood.reorderRate)) {
@@ -189,9 +191,9 @@ export class SimNetwork {
 
   /** The messages as the other side decodes them; null when it had to close the connection. */
   #throughWire(link: Link, messages: Message[]): Message[] | null {
-    const writer = new ByteWriter();
-    encodeMessages(writer, messages);
-    const bytes = writer.view().slice();
+    this.#writer.reset();
+    encodeMessages(this.#writer, messages);
+    const bytes = this.#writer.copy();
     const corrupt = this.mood.corruptRate > 0 && this.#chance.chance(this.mood.corruptRate);
     if (corrupt) {
       this.#watch.happened('corrupt');

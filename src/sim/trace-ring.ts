@@ -9,7 +9,8 @@ export interface TimedEvent {
 
 export class TraceRing {
   readonly #max: number;
-  #events: TimedEvent[] = [];
+  readonly #events: TraceEvent[] = [];
+  readonly #times: number[] = [];
   #next = 0;
 
   constructor(max: number) {
@@ -18,14 +19,17 @@ export class TraceRing {
 
   push(timeMs: number, event: TraceEvent): void {
     if (this.#max === 0) return;
-    this.#events[this.#next % this.#max] = { timeMs, event };
+    const slot = this.#next % this.#max;
+    this.#times[slot] = timeMs;
+    this.#events[slot] = event;
     this.#next += 1;
   }
 
   /** Oldest first. */
   events(): TimedEvent[] {
-    if (this.#next <= this.#max) return [...this.#events];
+    const all = this.#events.map((event, slot) => ({ timeMs: this.#times[slot]!, event }));
+    if (this.#next <= this.#max) return all;
     const start = this.#next % this.#max;
-    return [...this.#events.slice(start), ...this.#events.slice(0, start)];
+    return [...all.slice(start), ...all.slice(0, start)];
   }
 }

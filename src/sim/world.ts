@@ -13,16 +13,16 @@
 //
 // The order of microtasks is part of the language, so this is as deterministic as the rest.
 
-import { EVENT_KINDS, type EventKind, EventQueue, type SimEvent } from './event-queue.ts';
+import { type EventKind, EventQueue, type SimEvent } from './event-queue.ts';
 import { mix32 } from './prng.ts';
 import type { Process } from './process.ts';
 
 /** Chains of awaits that end without touching disk, clock or store are shorter than this. */
 const QUIET_ROUNDS = 24;
 /** Recovery goes through what it has read in steps that nobody sees: it is waited for longer. */
-const BUSY_ROUNDS = 20_000;
+const BUSY_TURNS = 1000;
 const SHALLOW_ROUNDS = 3;
-const ROUNDS_MAX = 100_000;
+const TURNS_MAX = 100_000;
 
 const PEERS: readonly EventKind[] = ['deliver', 'notice'];
 const CLIENTS: readonly EventKind[] = ['client'];
@@ -35,8 +35,6 @@ const WAKING_ORDERS = [
   [CLIENTS, OWN, PEERS],
   [CLIENTS, PEERS, OWN],
 ] as const;
-
-const KIND_CODES = new Map(EVENT_KINDS.map((kind, code) => [kind, code + 1]));
 
 export class World {
   /** Virtual microseconds. */
@@ -101,31 +99,25 @@ export class World {
 
   /** Lets everything that is ready run. Time stands still. */
   async settle(): Promise<void> {
-    let quiet = 0;
-    let shallow = 0;
-    for (let rounds = 0; this.#isUnsettled(); rounds++) {
-      if (rounds > ROUNDS_MAX) throw new Error('promises lead to promises without end');
+    let inVain = 0;
+    for (let turns = 0; this.#isUnsettled(); turns++) {
+      if (turns > TURNS_MAX) throw new Error('promises lead to promises without end');
       const before = this.activity;
       const deep = this.#readiness() === 'deep';
-      await undefined;
+      for (let left = deep ? QUIET_ROUNDS : SHALLOW_ROUNDS; left > 0; left--) {
+        await undefined;
+        if (this.activity !== before) break;
+      }
       this.#runTurns();
-      if (this.activity !== before) {
-        quiet = 0;
-        continue;
-      }
-      quiet += 1;
-      if (deep && quiet >= QUIET_ROUNDS && (quiet >= BUSY_ROUNDS || !this.#isBusy())) this.#calm();
-      if (!deep && ++shallow >= SHALLOW_ROUNDS) {
-        // The log does more than hand a batch to the disk: it begins a new segment.
-        for (const process of this.dirty) process.stirred ||= process.readiness === 'shallow';
-        shallow = 0;
-        quiet = 0;
-      }
+      inVain = this.activity === before ? inVain + 1 : 0;
+      if (inVain === 0) continue;
+      if (!deep) this.#stir();
+      else if (inVain >= BUSY_TURNS || !this.#isBusy()) this.#calm();
     }
   }
 
   #run(event: SimEvent): void {
-    const { run, owner, kind } = event;
+    const { run, owner } = event;
     if (run === null) return;
     if (owner !== null) {
       if (owner.isDead) return;
@@ -136,8 +128,7 @@ export class World {
     }
     this.now = event.time;
     this.events += 1;
-    this.digest((KIND_CODES.get(kind)! << 8) | (owner?.node ?? 0));
-    this.digest(event.time | 0);
+    this.digest(event.time ^ ((owner?.node ?? 0) << 24));
     owner?.touch();
     run();
     this.#runTurns();
@@ -166,8 +157,7 @@ export class World {
   #isUnsettled(): boolean {
     if (this.dirty.length === 0) return false;
     if (this.#readiness() !== 'none') return true;
-    for (let i = 0; i < this.dirty.length; i++) this.dirty[i]!.clean();
-    this.dirty.length = 0;
+    for (let last = this.dirty.pop(); last !== undefined; last = this.dirty.pop()) last.clean();
     return false;
   }
 
@@ -184,6 +174,11 @@ export class World {
   #isBusy(): boolean {
     for (const process of this.dirty) if (process.isBusy) return true;
     return false;
+  }
+
+  /** The log does more than hand a batch to the disk: it begins a new segment. */
+  #stir(): void {
+    for (const process of this.dirty) process.stirred ||= process.readiness === 'shallow';
   }
 
   #calm(): void {

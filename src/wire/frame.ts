@@ -11,6 +11,8 @@ export const FRAME_BYTES_MAX = 64 * 1024 * 1024;
 /** What a declared length alone may make us allocate; more only as bytes really arrive. */
 const FIRST_BUFFER_BYTES_MAX = 1024 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 /** Leaves room for the header; endFrame() with the same position fills it in. */
 export function beginFrame(writer: ByteWriter): number {
   return writer.reserve(FRAME_HEADER_BYTES);
@@ -31,7 +33,7 @@ export type OnFrame = (body: Uint8Array) => void;
 export class FrameSplitter {
   readonly #bytesMax: number;
   /** An incomplete frame, header included: the first `#held` bytes of `#buffer`. */
-  #buffer = new Uint8Array(0);
+  #buffer: Uint8Array = NOTHING;
   #held = 0;
 
   constructor(bytesMax: number = FRAME_BYTES_MAX) {
@@ -69,7 +71,7 @@ export class FrameSplitter {
     if (this.#held < total) return end;
     const body = checkedBody(this.#buffer, 0, total);
     // The body's owner keeps this buffer; the next frame gets a new one.
-    this.#buffer = new Uint8Array(0);
+    this.#buffer = NOTHING;
     this.#held = 0;
     onFrame(body);
     return end;

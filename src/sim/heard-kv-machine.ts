@@ -21,6 +21,10 @@ export interface WatchSettings {
   readonly stepUs: number;
 }
 
+interface KvSettings extends WatchSettings {
+  readonly sweepPerBatch: number;
+}
+
 /** What is heard of a node's store. */
 export interface KvEar {
   willApply(batch: ApplyBatch): void;
@@ -32,17 +36,18 @@ export interface KvEar {
 /** The store of one node, with an ear to it. */
 export class HeardKvMachine implements Machine {
   readonly hub: WatchHub;
-  readonly #machine = new KvMachine(new MemoryBackend());
+  readonly #machine: KvMachine;
   readonly #process: Process;
   readonly #ear: KvEar;
-  readonly #watching: WatchSettings;
+  readonly #settings: KvSettings;
   #nextHash = HASH_EVERY;
 
-  constructor(process: Process, watching: WatchSettings, ear: KvEar) {
+  constructor(process: Process, settings: KvSettings, ear: KvEar) {
     this.#process = process;
-    this.#watching = watching;
+    this.#settings = settings;
     this.#ear = ear;
-    const { queueEventsMax } = watching;
+    const { queueEventsMax, sweepPerBatch } = settings;
+    this.#machine = new KvMachine(new MemoryBackend(), { sweepPerBatch });
     this.hub = new WatchHub(this.#machine, { queueEventsMax, work: () => this.#stepLater() });
   }
 
@@ -112,7 +117,7 @@ export class HeardKvMachine implements Machine {
 
   /** In a turn of its own, as a server does it. */
   #stepLater(): void {
-    const { changesMax, stepUs } = this.#watching;
+    const { changesMax, stepUs } = this.#settings;
     this.#process.world.after(stepUs, 'turn', this.#process, () => {
       if (this.hub.step(changesMax)) this.#stepLater();
     });

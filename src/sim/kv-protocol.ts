@@ -59,6 +59,7 @@ export function encodeRequest(request: KvRequest): Uint8Array {
       return new Fields()
         .text(1, request.key)
         .text(2, request.rangeEnd ?? '')
+        .number(4, request.revision ?? 0)
         .done();
     case 'put':
       return new Fields().text(1, request.key).text(2, request.value).number(4, 1).done();

@@ -5,7 +5,8 @@ import type { KvRequest, RevisionEvents } from '../check/kv-history.ts';
 import { applyKv, EMPTY_KV, type KvState } from '../check/kv-model.ts';
 import type { Entry, LogIndex } from '../raft/types.ts';
 
-type Command = KvRequest | { readonly compact: number };
+/** Null: it changes nothing. */
+type Command = KvRequest | { readonly compact: number } | null;
 
 export class KvTruth {
   /** Every change, from revision 2 on. */
@@ -36,6 +37,7 @@ export class KvTruth {
   }
 
   #apply(command: Command): void {
+    if (command === null) return;
     if ('compact' in command) {
       const isRefused = command.compact > this.#state.revision;
       if (!isRefused) this.compactRevision = Math.max(this.compactRevision, command.compact);

@@ -15,18 +15,20 @@ import type { NodeId } from '../raft/types.ts';
 import { HeardKvMachine } from './heard-kv-machine.ts';
 import { decodeKeyValue, encodeCompaction, encodeRequest } from './kv-protocol.ts';
 import { KvTruth } from './kv-truth.ts';
-import type { Prng } from './prng.ts';
+import { Prng } from './prng.ts';
 import type { Process } from './process.ts';
 import { drawSettings, WatchClients } from './watch-clients.ts';
 import type { Operation, Surroundings, Workload, WorkloadParts } from './workload.ts';
 
 /** Compactions leave so many revisions: none but the newest, or as many as most watches need. */
 const KEEP_REVISIONS = [0, 3, 30, 200] as const;
+/** Members sweep at different speeds, one perhaps not at all: nobody may notice. */
+const SWEEPS = [0, 1, 8, 32] as const;
 const COMPACT_FROM = 20;
 const STEPS_MAX = 20_000_000;
 const TAGS = { put: CommandTag.PUT, delete: CommandTag.DELETE_RANGE, txn: CommandTag.TXN } as const;
 
-/** Null for a compaction, which no client can see. */
+/** Null for what no client records: compactions, and reads of the past, which may be refused. */
 type Input = KvRequest | null;
 
 export class KvWorkload implements Workload {
@@ -41,6 +43,8 @@ export class KvWorkload implements Workload {
   readonly #watching: ReturnType<typeof drawSettings>;
   #watches: WatchClients | null = null;
   #revision = 1;
+  /** The last compaction that was asked for. */
+  #compactedAt = 1;
   /** A revision that deleted something. */
   #deletedAt = 1;
 
@@ -51,21 +55,26 @@ export class KvWorkload implements Workload {
   }
 
   createMachine(process: Process, node: NodeId): Machine {
-    const { applied, judge } = this.#parts;
-    return new HeardKvMachine(process, this.#watching, {
-      willApply: batch => this.#truth.apply(batch.commands),
-      looked: (index, hash) => applied.state(node, index, hash),
-      hashed: (revision, hash) => {
-        const known = this.#hashes.get(revision);
-        if (known === undefined) this.#hashes.set(revision, hash);
-        judge.check('A-13', node, known === undefined || known === hash, () => {
-          return `the hash of the store at revision ${revision} differs on node ${node}`;
-        });
+    const { applied, judge, seed } = this.#parts;
+    const sweepPerBatch = Prng.stream(seed, 'sweep', node).pick(SWEEPS);
+    return new HeardKvMachine(
+      process,
+      { ...this.#watching, sweepPerBatch },
+      {
+        willApply: batch => this.#truth.apply(batch.commands),
+        looked: (index, hash) => applied.state(node, index, hash),
+        hashed: (revision, hash) => {
+          const known = this.#hashes.get(revision);
+          if (known === undefined) this.#hashes.set(revision, hash);
+          judge.check('A-13', node, known === undefined || known === hash, () => {
+            return `the hash of the store at revision ${revision} differs on node ${node}`;
+          });
+        },
+        restored: watchers => {
+          if (watchers > 0) judge.mark('watchAfterRestore');
+        },
       },
-      restored: watchers => {
-        if (watchers > 0) judge.mark('watchAfterRestore');
-      },
-    });
+    );
   }
 
   begin(surroundings: Surroundings): void {
@@ -82,6 +91,7 @@ export class KvWorkload implements Workload {
     const { readShare } = this.#parts;
     if (chance.chance(readShare)) return { ...this.#of(number, this.#range(chance)), isRead: true };
     if (this.#revision > COMPACT_FROM && chance.chance(0.03)) return this.#compact(number, chance);
+    if (this.#revision > COMPACT_FROM && chance.chance(0.03)) return this.#readPast(number, chance);
     const what = chance.float();
     if (what < 0.5) return this.#of(number, this.#put(number, chance));
     if (what < 0.65) return this.#of(number, this.#delete(chance));
@@ -100,7 +110,10 @@ export class KvWorkload implements Workload {
 
   ok(call: number, result: unknown): void {
     const id = this.#calls[call]!;
-    if (id < 0) return;
+    if (id < 0) {
+      const isRefused = isRefusal(result as CommandResult);
+      return this.#parts.judge.mark(isRefused ? 'refusedAsCompacted' : 'pastReadOrCompacted');
+    }
     const output = outputOf(result as CommandResult);
     this.#revision = Math.max(this.#revision, output.revision);
     const { response } = output;
@@ -132,6 +145,17 @@ export class KvWorkload implements Workload {
     const revision = chance.chance(0.5) ? this.#deletedAt : some;
     const data = encodeCommand(CommandTag.COMPACT, encodeCompaction(revision));
     this.#truth.learn(data, { compact: revision });
+    this.#compactedAt = revision;
+    return { number, isRead: false, data, input: null };
+  }
+
+  /** In the log, where it races compactions: its answer must be the same on every node (K04). */
+  #readPast(number: number, chance: Prng): Operation {
+    const revision = Math.max(1, this.#compactedAt + chance.between(-3, 3));
+    const range: KvRequest = { kind: 'range', key: 'k', rangeEnd: 'l', revision };
+    const txn: KvRequest = { kind: 'txn', compare: [], success: [range], failure: [] };
+    const data = encodeCommand(CommandTag.TXN, encodeRequest(txn));
+    this.#truth.learn(data, null);
     return { number, isRead: false, data, input: null };
   }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { sweep, workloadFor } from '../../src/sim/index.ts';
 
 const MARKS = [
+  'refusedAsCompacted',
   'watchAfterRestore',
   'watchAtCompact',
   'watchCaughtUp',

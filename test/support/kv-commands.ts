@@ -1,7 +1,9 @@
 // Commands of the key-value store as text, for tests of what sits on top of it.
 
 import { decodeKeyValue } from '../../src/api/common-codec.ts';
+import type { RequestOp } from '../../src/api/kv.ts';
 import {
+  emptyRangeRequest,
   encodeCompactionRequest,
   encodeDeleteRangeRequest,
   encodePutRequest,
@@ -30,11 +32,22 @@ export function remove(key: string, rangeEnd = ''): Uint8Array {
 
 /** All of these in one revision. */
 export function txn(...writes: readonly Write[]): Uint8Array {
-  const success = writes.map(([key, value]) => {
-    if (value !== null) return { kind: 'put' as const, put: putRequest(key, value) };
-    const deleteRange = { key: bytes(key), rangeEnd: bytes(''), prevKv: false };
-    return { kind: 'deleteRange' as const, deleteRange };
-  });
+  return transaction(writes.map(writeOp));
+}
+
+/** Reads the past inside of a transaction, after some writes. */
+export function readTxn(key: string, rangeEnd: string, revision: number, ...writes: Write[]) {
+  const range = { ...emptyRangeRequest(), key: bytes(key), rangeEnd: bytes(rangeEnd), revision };
+  return transaction([...writes.map(writeOp), { kind: 'range', range }]);
+}
+
+function writeOp([key, value]: Write): RequestOp {
+  if (value !== null) return { kind: 'put', put: putRequest(key, value) };
+  const deleteRange = { key: bytes(key), rangeEnd: bytes(''), prevKv: false };
+  return { kind: 'deleteRange', deleteRange };
+}
+
+function transaction(success: RequestOp[]): Uint8Array {
   return encodeCommand(
     CommandTag.TXN,
     toBytes(encodeTxnRequest, { compare: [], success, failure: [] }),

@@ -199,6 +199,26 @@ describe('a tail that was never acknowledged', () => {
     }
   });
 
+  test('B18: is dropped when the header of a new segment is missing, and its first batch is not', async () => {
+    const disk = await crashedLog();
+    const options = { ...OPTIONS, segmentBytes: 65_536 };
+    const start = () => openLogStore({ disk, identity: IDENTITY, options });
+    // A start begins a segment: header and checkpoint are one write, torn here.
+    await start();
+    const path = segments(disk).at(-1)!;
+    expect(path).toBe('log/0000000004.log');
+    disk.crash({ unsynced: 'kept' });
+    disk.poke(path, 0, new Uint8Array(512));
+    const store = await start();
+    expect(store.recovered!.entries.at(-1)!.index).toBe(14);
+    expect(segments(disk).at(-1)).toBe(path);
+    // With a second batch it was in use, so that its header was durable once.
+    await append(store, { entries: entries(15, 15, 2, 10) });
+    disk.crash({ unsynced: 'kept' });
+    disk.poke(path, 0, new Uint8Array(512));
+    expect((await problem(disk))?.code).toBe('CORRUPT');
+  });
+
   test('the person in charge is told', async () => {
     const { disk, path, at } = await withUnacknowledged();
     disk.poke(path, at + 512, new Uint8Array(512));

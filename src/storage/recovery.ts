@@ -103,16 +103,21 @@ class Recovery {
     try {
       const numbers = await this.#numbers();
       let current: OpenSegment | null = null;
+      let unused: OpenSegment | null = null;
       for (const number of numbers) {
         const next = await this.#open(number);
         if (next.head === null) {
-          await this.#discardUnused(next, numbers);
+          this.#checkUnused(next, numbers);
+          unused = next;
           continue;
         }
         if (current !== null) await this.#finishSegment(current, next);
         current = next;
       }
-      if (current !== null) await this.#finishLast(current);
+      const end = current === null ? 0 : await this.#readLast(current);
+      // Only now is it known which batch the unused segment would have begun with.
+      if (unused !== null) await this.#discardUnused(unused);
+      if (current !== null) await this.#finishLast(current, end);
       await this.#disk.syncDir(LOG_DIR);
       return this.#result();
     } finally {
@@ -150,8 +155,7 @@ class Recovery {
     return { number, path, name, file, reader, head };
   }
 
-  /** A segment without a header holds nothing that was acknowledged, or else is damaged. */
-  async #discardUnused(segment: OpenSegment, numbers: readonly number[]): Promise<void> {
+  #checkUnused(segment: OpenSegment, numbers: readonly number[]): void {
     if (numbers.at(-1) !== segment.number) {
       throw damaged(segment.name, 'its header is missing, and later segments exist');
     }
@@ -159,6 +163,13 @@ class Recovery {
     if (numbers.length === 1 && segment.number !== FIRST_SEGMENT) {
       throw damaged(segment.name, 'its header is missing');
     }
+  }
+
+  /**
+   * A segment without a header holds nothing that was acknowledged, or else is damaged. Its first
+   * batch is written with the header, and may stand there although a crash took the header.
+   */
+  async #discardUnused(segment: OpenSegment): Promise<void> {
     const later = await this.#findLater(segment, SECTOR_BYTES, null);
     if (later !== null) throw damaged(segment.name, `its header is missing, but ${later}`);
     await this.#discard(segment);
@@ -186,10 +197,15 @@ class Recovery {
     await this.#close(segment);
   }
 
-  async #finishLast(segment: OpenSegment): Promise<void> {
-    const { header } = segment.head!;
+  /** Where the log ends in its last segment. */
+  async #readLast(segment: OpenSegment): Promise<number> {
     const end = await this.#readBatches(segment, Number.POSITIVE_INFINITY);
     await this.#checkTail(segment, end);
+    return end;
+  }
+
+  async #finishLast(segment: OpenSegment, end: number): Promise<void> {
+    const { header } = segment.head!;
     if (this.#sequence === header.firstSequence) {
       // The header was written and its checkpoint was torn: the roll never happened.
       this.#notes.push(`${segment.name} was begun but not completed; removed`);

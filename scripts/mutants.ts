@@ -66,16 +66,12 @@ async function hunt(mutant: Mutant, seeds: number): Promise<Outcome> {
   const started = performance.now();
   const outfile = join(dir, `${mutant.name}.mjs`);
   await bundle(mutant, outfile);
-  const found = await runHunt(outfile, seeds);
+  const found = await runHunt(outfile, mutant, seeds);
   return { mutant, hunt: found, seconds: (performance.now() - started) / 1000 };
 }
 
 async function bundle(mutant: Mutant, outfile: string): Promise<void> {
-  const path = resolve(mutant.file);
-  const source = readFileSync(path, 'utf8');
-  const count = source.split(mutant.find).length - 1;
-  if (count !== 1) throw new Error(`${mutant.name}: its text occurs ${count} times in ${path}`);
-  const contents = source.replace(mutant.find, () => mutant.replace);
+  const changed = changedSources(mutant);
   await build({
     entryPoints: ['test/mutants/hunt.ts'],
     outfile,
@@ -87,19 +83,36 @@ async function bundle(mutant: Mutant, outfile: string): Promise<void> {
       {
         name: 'mutant',
         setup(b) {
-          b.onLoad({ filter: /\.ts$/ }, args =>
-            args.path === path ? { contents, loader: 'ts' } : undefined,
-          );
+          b.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+            const contents = changed.get(path);
+            return contents === undefined ? undefined : { contents, loader: 'ts' };
+          });
         },
       },
     ],
   });
 }
 
-function runHunt(file: string, seeds: number): Promise<Hunt> {
+/** The text of each file that the mutant changes. */
+function changedSources({ name, edits }: Mutant): Map<string, string> {
+  const changed = new Map<string, string>();
+  for (const { file, find, replace } of edits) {
+    const path = resolve(file);
+    const source = changed.get(path) ?? readFileSync(path, 'utf8');
+    const count = source.split(find).length - 1;
+    if (count !== 1) throw new Error(`${name}: its text occurs ${count} times in ${file}`);
+    changed.set(
+      path,
+      source.replace(find, () => replace),
+    );
+  }
+  return changed;
+}
+
+function runHunt(file: string, { stack }: Mutant, seeds: number): Promise<Hunt> {
   return new Promise(done => {
     const stdio: ['ignore', 'pipe', 'pipe', 'ipc'] = ['ignore', 'pipe', 'pipe', 'ipc'];
-    const args = ['--max-old-space-size=2048', file, '1', String(seeds)];
+    const args = ['--max-old-space-size=2048', file, stack, '1', String(seeds)];
     const child = spawn(process.execPath, args, { stdio });
     let output = '';
     let errors = '';

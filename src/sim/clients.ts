@@ -36,6 +36,7 @@ export interface ClientCounts {
 const RETRY_US = 50_000;
 const ATTEMPTS_MAX = 40;
 const SWEEP_US = 250_000;
+const NOBODY: ProposalSink = { applied() {}, failed() {} };
 
 export class Clients {
   readonly counts: ClientCounts = { operations: 0, acknowledged: 0, failed: 0, unknown: 0 };
@@ -65,6 +66,17 @@ export class Clients {
 
   takeNumber(): number {
     return this.#nextOperation++;
+  }
+
+  /** Many commands at once, whose answers nobody waits for. */
+  flood({ driver, incarnation }: Member, count: number, chance: Prng): void {
+    const { workload } = this.#parts;
+    for (let i = 0; i < count && driver !== null; i++) {
+      const operation = workload.next(this.takeNumber(), 0, chance);
+      if (operation.isRead) continue;
+      workload.unknown(workload.called(-operation.number, operation));
+      incarnation!.process.enter(() => driver.propose(operation.data, NOBODY));
+    }
   }
 
   #sweepLater(): void {

@@ -64,8 +64,9 @@ export class Cluster {
   add(id: NodeId, isFounder = false): Member {
     const { world, seed, plan, shadow } = this.#parts;
     const chance = Prng.stream(seed, 'node', id);
-    const disk = new SimDisk(`node-${id}`, Prng.stream(seed, 'disk', id), plan.syncMs * 1000);
-    const driftPpm = plan.driftPpm === 0 ? 0 : chance.between(-plan.driftPpm, plan.driftPpm);
+    const syncUs = plan.syncMs * 1000 * drawSlowness(plan, Prng.stream(seed, 'slowness', id));
+    const disk = new SimDisk(`node-${id}`, Prng.stream(seed, 'disk', id), syncUs);
+    const driftPpm = drawDrift(plan.driftPpm, chance);
     const cell = plan.durableMachine ? { bytes: null } : null;
     const member = new Member(id, disk, shadow.node(id), { driftPpm, cell, isFounder });
     disk.onDeath = () => {
@@ -302,6 +303,17 @@ export class Cluster {
     const torn = this.#parts.plan.classes.includes('tornWrites');
     return chance.pick(torn ? [null, 'lost', 'torn', 'torn'] : [null, 'lost', 'kept']);
   }
+}
+
+/** One bad disk among good ones: its writes are under way while others elect and fall. */
+function drawSlowness({ classes }: Plan, chance: Prng): number {
+  return classes.includes('slowDisk') && chance.chance(0.25) ? chance.logUniform(2, 50) : 1;
+}
+
+/** The extremes are where promises break. */
+function drawDrift(max: number, chance: Prng): number {
+  if (max === 0) return 0;
+  return chance.chance(0.5) ? chance.pick([-max, max]) : chance.between(-max, max);
 }
 
 function codeOf(error: unknown): string {

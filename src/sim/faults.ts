@@ -2,7 +2,9 @@
 // last good copy of something committed is not injected. Every fault that really happened is
 // recorded and counted.
 
+import type { TraceEvent } from '../raft/trace.ts';
 import type { NodeId } from '../raft/types.ts';
+import { type Ambush, Ambushes } from './ambush.ts';
 import type { Cluster } from './cluster.ts';
 import type { Judge } from './judge.ts';
 import type { Member } from './member.ts';
@@ -13,6 +15,8 @@ import type { ScheduledFault } from './schedule.ts';
 import { isQuorum, type Shadow } from './shadow.ts';
 import type { Loss } from './sim-file.ts';
 import type { SimNetwork } from './sim-network.ts';
+import { Strikes } from './strikes.ts';
+import { drawAmbush } from './themes.ts';
 import type { FaultClass, FaultRecord, Plan } from './types.ts';
 import type { World } from './world.ts';
 
@@ -25,6 +29,8 @@ export interface FaultParts {
   readonly network: SimNetwork;
   readonly shadow: Shadow;
   readonly operator: Operator;
+  /** So many commands at once at one node. */
+  readonly flood: (member: Member, count: number, chance: Prng) => void;
 }
 
 const LOOK_US = 100_000;
@@ -38,6 +44,8 @@ export class Faults {
   /** The mean time until a crashed node is started again. */
   readonly #downUs: number;
   readonly #electionUs: number;
+  readonly #strikes: Strikes;
+  readonly #ambushes = new Ambushes((ambush, id) => this.#strike(ambush, id));
 
   constructor(parts: FaultParts) {
     this.#parts = parts;
@@ -46,6 +54,13 @@ export class Faults {
     this.#restarts = Prng.stream(seed, 'restarts');
     this.#electionUs = plan.tickMs * plan.electionTicks * 1000;
     this.#downUs = this.#electionUs * this.#restarts.logUniform(0.05, 8);
+    this.#strikes = new Strikes({
+      ...parts,
+      links: this.#network,
+      electionUs: this.#electionUs,
+      loss: chance => this.#loss(chance),
+      lay: ambush => this.#ambushes.lay(ambush),
+    });
   }
 
   /** `only`: the numbers of the faults to inject; null: all. */
@@ -62,6 +77,12 @@ export class Faults {
   end(): void {
     this.#ended = true;
     this.#network.ended = true;
+    this.#ambushes.end();
+  }
+
+  /** Every step of every core. */
+  saw(event: TraceEvent): void {
+    this.#ambushes.saw(event);
   }
 
   /** Starts again what is down, each node after a while of its own. */
@@ -81,11 +102,25 @@ export class Faults {
   #inject(fault: ScheduledFault): void {
     if (this.#ended) return;
     const chance = Prng.stream(this.#parts.seed, 'fault', fault.number);
+    if (fault.class === 'ambush') return this.#layAmbush(fault.number, chance);
     const what = this.#perform(fault.class, chance);
+    if (what !== null) this.#record(fault.number, fault.class, what);
+  }
+
+  #record(number: number, name: FaultClass, what: string): void {
+    this.#parts.judge.happened(name);
+    this.records.push({ number, timeMs: this.#parts.world.nowMs, class: name, what });
+  }
+
+  #layAmbush(number: number, chance: Prng): void {
+    const drawn = drawAmbush(this.#parts.plan.theme, chance);
+    this.#ambushes.lay({ number, ...drawn, chance, skip: chance.below(3) });
+  }
+
+  #strike(ambush: Ambush, id: NodeId): void {
+    const what = this.#strikes.strike(ambush, id);
     if (what === null) return;
-    this.#parts.judge.happened(fault.class);
-    const timeMs = this.#parts.world.nowMs;
-    this.records.push({ number: fault.number, timeMs, class: fault.class, what });
+    this.#record(ambush.number, 'ambush', `node ${id}, just ${ambush.moment}: ${what}`);
   }
 
   /** Says what was done; null: nothing could be. */
@@ -103,6 +138,10 @@ export class Faults {
       case 'fsyncError':
       case 'fullDisk':
         return this.#failDisk(name, chance);
+      case 'slowDisk':
+        return this.#stallDisk(chance);
+      case 'clock':
+        return this.#stepClock(chance);
       case 'bitRot':
       case 'staleSector':
       case 'misdirected':
@@ -197,6 +236,20 @@ export class Faults {
     return `node ${member.id}, ${ms(us)}`;
   }
 
+  #stallDisk(chance: Prng): string | null {
+    const member = this.#pickLiving(chance);
+    return member && `node ${member.id}: ${this.#strikes.stall(member, chance)}`;
+  }
+
+  /** A clock jumps ahead, as after a suspended machine. Leases are promised clocks that do not. */
+  #stepClock(chance: Prng): string | null {
+    const member = this.#pickLiving(chance);
+    if (member === null || this.#parts.plan.leaseReads) return null;
+    const us = chance.heavyTail(2 * this.#electionUs);
+    member.incarnation!.clock.step(us / 1000);
+    return `node ${member.id} jumps ${ms(us)}`;
+  }
+
   /** The atlas: a node's data is damaged only while the others hold a quorum of whole disks. */
   #damage(
     name: 'bitRot' | 'staleSector' | 'misdirected' | 'lostDisk',
@@ -210,7 +263,7 @@ export class Faults {
     member.shadow.damaged = true;
     switch (name) {
       case 'bitRot':
-        return `node ${member.id}: ${member.disk.rot(chance) ?? 'nothing there'}`;
+        return this.#rot(member, chance);
       case 'staleSector':
         member.disk.plant('stale');
         return `node ${member.id}`;
@@ -222,6 +275,14 @@ export class Faults {
         member.state = 'gone';
         return `node ${member.id}`;
     }
+  }
+
+  /** Found when the node starts again: soon, or perhaps under newer data. */
+  #rot(member: Member, chance: Prng): string {
+    const place = member.disk.rot(chance) ?? 'nothing there';
+    const crashes = chance.chance(0.5);
+    if (crashes) this.#parts.cluster.kill(member, this.#loss(chance));
+    return `node ${member.id}: ${place}${crashes ? ', and it crashes' : ''}`;
   }
 
   /** Would every configuration that may be in force still have a quorum of whole disks? */

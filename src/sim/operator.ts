@@ -13,6 +13,7 @@ import type { World } from './world.ts';
 
 const VOTERS_MAX = 7;
 const MEMBERS_MAX = 40;
+const NOBODY: ReadonlySet<number> = new Set();
 const REPAIR_US = 1_500_000;
 /** A removed node's machine is switched off after this. */
 const SWITCH_OFF_US = 5_000_000;
@@ -56,6 +57,13 @@ export class Operator implements ProposalSink, ReadSink {
     return this.#propose(asked, changes);
   }
 
+  /** A change at this node, leader or not. */
+  changeAt(member: Member, chance: Prng): void {
+    if (member.driver === null || this.ended) return;
+    const changes = this.#draw(member, chance);
+    if (changes !== null) this.#propose(member, changes);
+  }
+
   transfer(chance: Prng): string | null {
     const leader = this.#parts.cluster.leader();
     if (leader === null) return null;
@@ -93,7 +101,7 @@ export class Operator implements ProposalSink, ReadSink {
     const members = [...voters, ...learners];
     const promotable = chance.shuffle(learners)[0];
     const canAdd = voters.length < VOTERS_MAX && cluster.members.length < MEMBERS_MAX;
-    switch (chance.below(5)) {
+    switch (chance.below(7)) {
       case 0:
         if (!canAdd) return null;
         return [{ kind: 'addLearner', node: this.#fresh() }];
@@ -104,22 +112,41 @@ export class Operator implements ProposalSink, ReadSink {
         if (voters.length < 2) return null;
         return [{ kind: 'remove', node: chance.pick(members) }];
       case 3:
-        // Two voters at once: a joint configuration.
         if (!canAdd || voters.length < 2) return null;
-        return [
-          { kind: 'addVoter', node: this.#fresh() },
-          { kind: 'remove', node: chance.pick(voters) },
-        ];
+        return this.#drawJoint(voters, chance);
+      case 4:
+        // A voter becomes a learner.
+        if (voters.length < 3) return null;
+        return [{ kind: 'addLearner', node: chance.pick(voters) }];
       default:
         if (!canAdd) return null;
-        return [{ kind: 'addVoter', node: this.#fresh() }];
+        return [{ kind: 'addVoter', node: this.#returning(members, chance) ?? this.#fresh() }];
     }
   }
 
-  #fresh(): number {
+  /** Two voters or more at once: a joint configuration, whose halves may have little in common. */
+  #drawJoint(voters: readonly number[], chance: Prng): ConfigChange[] {
+    const leaving = chance.shuffle(voters).slice(0, chance.between(1, voters.length - 1));
+    const coming = chance.between(leaving.length === 1 ? 1 : 0, Math.min(2, leaving.length));
+    const changes: ConfigChange[] = leaving.map(node => ({ kind: 'remove', node }));
+    const fresh = new Set<number>();
+    for (let i = 0; i < coming; i++) fresh.add(this.#fresh(fresh));
+    return [...changes, ...[...fresh].map((node): ConfigChange => ({ kind: 'addVoter', node }))];
+  }
+
+  /** One that was removed, is not switched off yet and comes back with its old log. */
+  #returning(members: readonly number[], chance: Prng): number | null {
+    const { cluster } = this.#parts;
+    const removed = cluster.members.filter(
+      m => this.#wasMember.has(m.id) && m.isUsable && !m.shadow.damaged && !members.includes(m.id),
+    );
+    return removed.length > 0 && chance.chance(0.5) ? chance.pick(removed).id : null;
+  }
+
+  #fresh(but: ReadonlySet<number> = NOBODY): number {
     const { cluster } = this.#parts;
     const waiting = cluster.members.find(
-      m => !m.isFounder && m.isUsable && !this.#wasMember.has(m.id),
+      m => !m.isFounder && m.isUsable && !this.#wasMember.has(m.id) && !but.has(m.id),
     );
     if (waiting !== undefined) return waiting.id;
     const member = cluster.add(cluster.nextId);

@@ -77,6 +77,7 @@ class Simulation {
       cluster,
       network: this.#network,
       operator: this.#operator,
+      flood: (member, count, chance) => this.#clients.flood(member, count, chance),
     });
     const only = setOf(options.only?.operations);
     this.#clients = new Clients({ ...common, cluster, applied, workload, only });
@@ -168,6 +169,7 @@ class Simulation {
 
   #traced(event: TraceEvent): void {
     this.#trace.push(this.#world.nowMs, event);
+    this.#faults.saw(event);
     this.#options.onTrace?.(this.#world.nowMs, event);
   }
 
@@ -184,7 +186,7 @@ class Simulation {
     const { classes } = this.#plan;
     const cluster = this.#cluster;
     const faults = { ...this.#judge.faults };
-    for (const name of ['delay', 'clock', 'slowDisk', 'tornWrites', 'snapshot'] as const) {
+    for (const name of ['delay', 'tornWrites', 'snapshot'] as const) {
       if (classes.includes(name)) faults[name] = 1;
     }
     return {

@@ -37,7 +37,9 @@ interface LatentDamage {
 }
 
 const OPERATION_US = 30;
+const OPERATION_US_MAX = 10_000_000;
 const WRITES_BEFORE_DAMAGE = 3;
+const LAST_BYTES = 100;
 
 export class SimDisk implements Disk {
   readonly mood: DiskMood;
@@ -97,9 +99,10 @@ export class SimDisk implements Disk {
     const path = this.#victim(chance);
     if (path === null) return null;
     const file = this.#names.get(path)!;
-    const offsets = file.usedOffsets();
-    if (offsets.length === 0) return null;
-    const offset = chance.pick(offsets);
+    const used = file.usedOffsets();
+    if (used.length === 0) return null;
+    // The last batch is where damage looks most like a write that a crash cut short.
+    const offset = chance.pick(chance.chance(0.5) ? used.slice(-LAST_BYTES) : used);
     const byte = file.peekDurable(offset, 1);
     byte[0] = byte[0]! ^ (1 << chance.below(8));
     file.poke(offset, byte);
@@ -203,7 +206,7 @@ export class SimDisk implements Disk {
     const mark = file.mark();
     owner.logWrites += 1;
     const fails = error === null && this.#takeSyncFailure();
-    world.after(this.#syncUs() * this.mood.slowness, 'written', owner, () => {
+    world.after(this.#takes(this.#syncUs()), 'written', owner, () => {
       owner.logWrites -= 1;
       if (owner.calls > 0) owner.stirred = true;
       if (error !== null || fails) {
@@ -249,12 +252,17 @@ export class SimDisk implements Disk {
       }
       if (dies) return;
       process.diskOperations += 1;
-      process.world.after(us * this.mood.slowness, 'disk', process, () => {
+      process.world.after(this.#takes(us), 'disk', process, () => {
         process.diskOperations -= 1;
         process.stirred = true;
         finish();
       });
     });
+  }
+
+  /** However slow a disk is: what it was given is done some time. */
+  #takes(us: number): number {
+    return Math.min(us * this.mood.slowness, OPERATION_US_MAX);
   }
 
   #syncUs(): number {
@@ -311,7 +319,8 @@ export class SimDisk implements Disk {
     const paths = [...this.#names.files.keys()].sort();
     const logs = paths.filter(path => path.startsWith('log/'));
     if (paths.length === 0) return null;
-    return chance.pick(logs.length > 0 && chance.chance(0.6) ? logs : paths);
+    if (logs.length === 0 || chance.chance(0.3)) return chance.pick(paths);
+    return chance.chance(0.5) ? logs.at(-1)! : chance.pick(logs);
   }
 
   #existing(path: Path): SimFile {

@@ -3,10 +3,13 @@
 // only: a fault that hides another one's effect is left out often enough (swarm testing).
 
 import { Prng } from './prng.ts';
+import { drawTheme, themedPlan } from './themes.ts';
 import { FAULT_CLASSES, type FaultClass, type Plan, type SimulateOptions } from './types.ts';
 
 /** Rare, because each costs a node for good. */
 const COSTLY: readonly FaultClass[] = ['bitRot', 'staleSector', 'misdirected', 'lostDisk'];
+/** The fastest clock is then 10 % faster than the slowest one: what lease reads are promised. */
+const DRIFT_PPM_MAX = 47_000;
 /** Not faults that happen, but how links behave all the time. */
 export const AMBIENT: ReadonlySet<FaultClass> = new Set([
   'loss',
@@ -15,24 +18,24 @@ export const AMBIENT: ReadonlySet<FaultClass> = new Set([
   'reorder',
   'corrupt',
   'held',
-  'clock',
   'tornWrites',
-  'slowDisk',
   'snapshot',
 ]);
 
 export function drawPlan(options: SimulateOptions): Plan {
   const chance = Prng.stream(options.seed, 'plan');
-  const classes = options.plan?.classes ?? drawClasses(chance);
+  const { theme, themed } = drawThemed(options);
+  const classes = options.plan?.classes ?? themed.classes ?? drawClasses(chance);
   const has = (name: FaultClass) => classes.includes(name);
   const tickMs = chance.pick([20, 50, 100]);
   const plan: Plan = {
+    theme,
     nodes: chance.pick([1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7]),
     durationMs: chance.between(20, 60) * 1000,
     ...drawSettings(chance, tickMs, has('snapshot')),
     ...drawNetwork(chance, has),
     syncMs: has('slowDisk') ? chance.logUniform(5, 80) : chance.logUniform(0.5, 4),
-    driftPpm: has('clock') ? Math.round(chance.logUniform(100, 40_000)) : 0,
+    driftPpm: has('clock') ? Math.round(chance.logUniform(100, DRIFT_PPM_MAX)) : 0,
     faultEveryMs: Math.round(chance.logUniform(300, 10_000)),
     classes,
     ...drawClients(chance),
@@ -41,7 +44,15 @@ export function drawPlan(options: SimulateOptions): Plan {
   };
   // The store takes no commands of sessions: etcd's clients have none.
   const store = options.stack === 'kv' ? { sessionShare: 0, durableMachine: false } : {};
-  return { ...plan, ...store, ...options.plan, classes };
+  return { ...plan, ...themed, ...store, ...options.plan, classes };
+}
+
+/** Whoever names the classes gets no others. */
+function drawThemed({ seed, plan }: SimulateOptions) {
+  const chance = Prng.stream(seed, 'theme');
+  const drawn = plan?.classes === undefined ? drawTheme(chance) : null;
+  const theme = plan?.theme === undefined ? drawn : plan.theme;
+  return { theme, themed: theme === null ? {} : themedPlan(theme, chance) };
 }
 
 function drawClasses(chance: Prng): FaultClass[] {

@@ -3,6 +3,7 @@
 
 import type { TraceEvent } from '../raft/trace.ts';
 import type { NodeId } from '../raft/types.ts';
+import type { Theme } from './themes.ts';
 
 /**
  * Kinds of trouble. A seed draws a subset (swarm testing: leaving some out finds more).
@@ -11,6 +12,7 @@ import type { NodeId } from '../raft/types.ts';
  * - processes: `crash`, `crashAtOperation`, `pause`, `starve`, and `clock` (drift and steps);
  * - disks: `tornWrites` (a crash keeps any subset), `slowDisk`, `fsyncError`, `fullDisk`, `bitRot`,
  *   `staleSector`, `misdirected`, `lostDisk`;
+ * - `ambush`: one of these, at the moment at which it does most harm (ambush.ts);
  * - operators: `membership`, `transfer`, `snapshot` (frequent ones), `campaign`.
  */
 export const FAULT_CLASSES = [
@@ -36,6 +38,7 @@ export const FAULT_CLASSES = [
   'staleSector',
   'misdirected',
   'lostDisk',
+  'ambush',
   'membership',
   'transfer',
   'snapshot',
@@ -48,6 +51,8 @@ export type Stack = 'core' | 'kv' | 'own';
 
 /** Everything that a seed decides before the run begins. Times in virtual milliseconds. */
 export interface Plan {
+  /** The corner that this plan goes to; null for most (themes.ts). */
+  readonly theme: Theme | null;
   readonly nodes: number;
   readonly durationMs: number;
   readonly tickMs: number;

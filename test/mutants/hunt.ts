@@ -2,7 +2,7 @@
 // a process of its own: a mutant may also hang or run out of memory, which counts as caught too.
 
 import { simulate } from '../../src/sim/run.ts';
-import type { SimResult } from '../../src/sim/types.ts';
+import type { SimResult, Stack } from '../../src/sim/types.ts';
 
 export interface Hunt {
   readonly seed: number;
@@ -11,13 +11,14 @@ export interface Hunt {
   readonly message: string;
 }
 
-const [first, last] = process.argv.slice(2).map(Number) as [number, number];
+const [stack, ...range] = process.argv.slice(2);
+const [first, last] = range.map(Number) as [number, number];
 
 let found: SimResult | null = null;
 let seed = first;
 for (; seed <= last; seed++) {
   process.send?.({ running: seed });
-  const result = await simulate({ seed });
+  const result = await simulate({ seed, stack: stack as Stack });
   if (result.violation === null) continue;
   found = result;
   break;

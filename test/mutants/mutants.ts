@@ -3,22 +3,37 @@
 // a bundle is built (scripts/mutants.ts), so that the code itself knows nothing of them. The numbers
 // in `trap` are those of the collected traps of other systems and of the students' guide.
 
-export interface Mutant {
-  readonly name: string;
-  /** The published trap or bug that it re-creates. */
-  readonly trap: string;
+import type { Stack } from '../../src/sim/types.ts';
+
+export interface Edit {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
-const raft = (name: string, trap: string, file: string, find: string, replace: string): Mutant => ({
-  name,
-  trap,
-  file: `src/raft/${file}`,
-  find,
-  replace,
-});
+export interface Mutant {
+  readonly name: string;
+  /** The published trap or bug that it re-creates. */
+  readonly trap: string;
+  /** Several where the code has more than one guard against it. */
+  readonly edits: readonly Edit[];
+  /** What the simulator runs to find it. */
+  readonly stack: Stack;
+}
+
+function mutant(name: string, trap: string, ...edits: Edit[]): Mutant {
+  return { name, trap, edits, stack: 'core' };
+}
+
+const raft = (name: string, trap: string, file: string, find: string, replace: string): Mutant =>
+  mutant(name, trap, { file: `src/raft/${file}`, find, replace });
+
+/** Writes under way still count for entries that were truncated since. */
+const FORGETS_NO_WRITES: Edit = {
+  file: 'src/raft/core.ts',
+  find: '    for (const ready of this.inflight) {\n      if (ready.last === null',
+  replace: '    for (const ready of this.inflight) {\n      if (index > 0 || ready.last === null',
+};
 
 export const MUTANTS: readonly Mutant[] = [
   // ---- terms and votes
@@ -192,12 +207,20 @@ export const MUTANTS: readonly Mutant[] = [
     '  progress.maybeAdvance(m.match);\n',
     '  progress.maybeAdvance(progress.nextIndex - 1);\n',
   ),
-  raft(
+  mutant(
     'aba-confirmation',
     'trap 15: confirmation of a rewritten index',
-    'log.ts',
-    'if (id.index <= this.#stableIndex || !this.matches(id)) return;',
-    'if (id.index <= this.#stableIndex || id.index > this.lastIndex) return;',
+    {
+      file: 'src/raft/log.ts',
+      find: 'if (id.index <= this.#stableIndex || !this.matches(id)) return;',
+      replace: 'if (id.index <= this.#stableIndex || id.index > this.lastIndex) return;',
+    },
+    FORGETS_NO_WRITES,
+  ),
+  mutant(
+    'aba-same-term',
+    'etcd raft, asynchronous storage writes: index and term of a confirmation are not enough',
+    FORGETS_NO_WRITES,
   ),
   raft(
     'stale-nack-lowers-match',
@@ -340,12 +363,24 @@ export const MUTANTS: readonly Mutant[] = [
     'const suffix = this.matches(meta.last)\n      ? this.slice(meta.last.index + 1, Infinity, Infinity)\n      : [];',
     'const suffix = this.lastIndex > meta.last.index ? this.slice(meta.last.index + 1, Infinity, Infinity) : [];',
   ),
-  raft(
+  mutant(
     'old-snapshot-installed',
-    'trap 22: an older snapshot takes the state back',
-    'snapshot.ts',
-    'if (m.meta.last.index <= core.log.commitIndex) return reply(core, m, INSTALLED);',
-    '',
+    'trap 22, etcd 18055: an older snapshot takes the state back',
+    {
+      file: 'src/raft/snapshot.ts',
+      find: 'if (m.meta.last.index <= core.log.commitIndex) return reply(core, m, INSTALLED);',
+      replace: '',
+    },
+    {
+      file: 'src/raft/snapshot.ts',
+      find: '  if (meta.last.index <= core.log.commitIndex) return;\n',
+      replace: '',
+    },
+    {
+      file: 'src/raft/log.ts',
+      find: "    assert(meta.last.index > this.#commitIndex, 'a snapshot only moves the commit forward');\n",
+      replace: '',
+    },
   ),
   raft(
     'snapshot-config-lost',
@@ -356,86 +391,81 @@ export const MUTANTS: readonly Mutant[] = [
   ),
 
   // ---- driver and disk
-  {
-    name: 'fsync-error-ignored',
-    trap: 'trap 27: fsyncgate',
-    file: 'src/node/persister.ts',
-    find: 'if (error !== null) return this.#failed(error);',
-    replace: '',
-  },
-  {
-    name: 'after-persist-at-once',
-    trap: 'trap 18 of the pains: the driver sends before it has persisted',
-    file: 'src/node/persister.ts',
-    find: '    this.#store.append({ hardState, entries, snapshot }, error => this.#written(pending, error));',
-    replace:
-      '    this.#finish(number, afterPersist, true);\n    this.#store.append({ hardState, entries, snapshot }, error => error && this.#written(pending, error));',
-  },
-  {
-    name: 'error-says-not-applied',
-    trap: 'trap 33: an error is taken for "not committed" (RedisRaft 23)',
-    file: 'src/node/proposals.ts',
-    find: "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'unknown',",
-    replace:
-      "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'not-applied',",
-  },
-  {
-    name: 'leader-change-says-not-applied',
-    trap: 'trap 33: an error is taken for "not committed"',
+  mutant(
+    'fsync-error-ignored',
+    'trap 27: fsyncgate (PostgreSQL 2018)',
+    {
+      file: 'src/node/persister.ts',
+      find: 'if (error !== null) return this.#failed(error);',
+      replace: '',
+    },
+    {
+      file: 'src/node/persister.ts',
+      find: '    store.onFailure = error => this.#failed(error);\n',
+      replace: '',
+    },
+  ),
+  mutant(
+    'after-persist-at-once',
+    'trap 18 of the pains: the driver sends before it has persisted',
+    {
+      file: 'src/node/persister.ts',
+      find: '    this.#store.append({ hardState, entries, snapshot }, error => this.#written(pending, error));',
+      replace:
+        '    this.#finish(number, afterPersist, true);\n    this.#store.append({ hardState, entries, snapshot }, error => error && this.#written(pending, error));',
+    },
+  ),
+  mutant(
+    'error-says-not-applied',
+    'trap 33: an error is taken for "not committed" (RedisRaft 23)',
+    {
+      file: 'src/node/proposals.ts',
+      find: "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'unknown',",
+      replace:
+        "const text = 'the command was not committed in time; it may still be.';\n  return new KontikiError('TIMEOUT', 'not-applied',",
+    },
+  ),
+  mutant('leader-change-says-not-applied', 'trap 33: an error is taken for "not committed"', {
     file: 'src/node/proposals.ts',
     find: "const text = 'the leader that had the command is gone, and with it the answer.';\n  return new KontikiError('LEADER_CHANGED', 'unknown',",
     replace:
       "const text = 'the leader that had the command is gone, and with it the answer.';\n  return new KontikiError('LEADER_CHANGED', 'not-applied',",
-  },
-  {
-    name: 'wrong-client-answered',
-    trap: 'guide 18: the index is reused by another leader',
+  }),
+  mutant('wrong-client-answered', 'guide 18: the index is reused by another leader', {
     file: 'src/node/proposals.ts',
     find: 'if (batch.term === term) return sink;',
     replace: 'if (batch.term > 0) return sink;',
-  },
-  {
-    name: 'session-forgets',
-    trap: 'guide 20: a repeat is taken for a new command',
+  }),
+  mutant('session-forgets', 'guide 20: a repeat is taken for a new command', {
     file: 'src/node/sessions.ts',
     find: 'if (known !== undefined) return known;',
     replace: '',
-  },
-  {
-    name: 'sessions-not-stored',
-    trap: 'guide 19, trap 23: the session table is not part of the state',
+  }),
+  mutant('sessions-not-stored', 'guide 19, trap 23: the session table is not part of the state', {
     file: 'src/node/sessions.ts',
     find: 'puts.set(sessionName(id), session === undefined ? null : encodeSession(session));',
     replace:
       'puts.set(sessionName(id), session === undefined ? null : encodeSession({ ...session, slots: [] }));',
-  },
-  {
-    name: 'read-not-waited',
-    trap: 'a read is served before the state has reached its index',
+  }),
+  mutant('read-not-waited', 'a read is served before the state has reached its index', {
     file: 'src/node/reads.ts',
     find: 'const due = this.#untilApplied.filter(group => group.index <= index);',
     replace: 'const due = this.#untilApplied.filter(group => group.index >= 0 || index > 0);',
-  },
-  {
-    name: 'written-is-not-synced',
-    trap: 'etcd 14370, NATS 7564: acknowledged before the sync',
+  }),
+  mutant('written-is-not-synced', 'etcd 14370, NATS 7564: acknowledged before the sync', {
     file: 'src/storage/wal.ts',
     find: 'active.file.writeAndSync(active.usedBytes, writer.view(), this.#onWritten);',
     replace:
       'void active.file.write(active.usedBytes, writer.view()).then(() => this.#onWritten(null), this.#onWritten);',
-  },
-  {
-    name: 'log-checksum-ignored',
-    trap: 'trap 25: a damaged batch is believed',
+  }),
+  mutant('log-checksum-ignored', 'trap 25: a damaged batch is believed', {
     file: 'src/storage/batch.ts',
     find: 'if (crc32c(bytes, at + BATCH_HEADER_BYTES, at + total) !== header.bodyCrc) return null;',
     replace: '',
-  },
-  {
-    name: 'damage-is-cut',
-    trap: 'trap 25: acknowledged data is cut like a torn tail (NATS 7549)',
+  }),
+  mutant('damage-is-cut', 'trap 25: acknowledged data is cut like a torn tail (NATS 7549)', {
     file: 'src/storage/recovery.ts',
     find: 'if (isStamped(await segment.reader.load(at, total), 0, total)) {',
     replace: 'if (total < 0) {',
-  },
+  }),
 ];

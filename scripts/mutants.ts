@@ -42,6 +42,7 @@ try {
   const outcomes = await runAll(chosen, Number(values.jobs), Number(values.seeds));
   const caught = outcomes.filter(o => o.hunt.property !== null).length;
   if (values.write) writeTable(outcomes);
+  console.log(`median ${median(outcomes)} seeds`);
   console.log(`caught ${caught} of ${chosen.length}`);
   process.exitCode = caught === chosen.length ? 0 : 1;
 } finally {
@@ -55,7 +56,7 @@ async function runAll(mutants: readonly Mutant[], jobs: number, seeds: number) {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const outcome = await hunt(mutant, seeds);
       outcomes.push(outcome);
-      console.log(describe(outcome));
+      console.log(`${outcomes.length}/${mutants.length} ${describe(outcome)}`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
@@ -142,15 +143,22 @@ function describe({ mutant, hunt: h, seconds }: Outcome): string {
   return `caught  ${mutant.name} at seed ${h.seed} by ${h.property} (${time}): ${message}`;
 }
 
+/** Of the seeds that it took to catch one; those that escaped count with all they had. */
+function median(outcomes: readonly Outcome[]): number {
+  const seeds = outcomes.map(o => o.hunt.seeds).sort((a, b) => a - b);
+  return seeds[Math.floor(seeds.length / 2)] ?? 0;
+}
+
 function writeTable(outcomes: readonly Outcome[]): void {
   const rows = outcomes.map(({ mutant, hunt: h }) => {
     const caught = h.property === null ? '**escaped**' : h.property;
-    return `| ${mutant.name} | ${mutant.trap} | ${caught} | ${h.seeds} |`;
+    return `| ${mutant.name} | ${mutant.trap} | ${mutant.stack} | ${caught} | ${h.seeds} |`;
   });
   const path = 'docs/MUTANTS.md';
   const head = readFileSync(path, 'utf8').split('<!-- table -->')[0]!;
-  const columns = '| mutant | re-creates | caught by | seeds needed |\n|---|---|---|---|';
+  const columns =
+    '| mutant | re-creates | stack | caught by | seeds needed |\n|---|---|---|---|---|';
   const caught = outcomes.filter(o => o.hunt.property !== null).length;
-  const foot = `\n\ncaught ${caught} of ${outcomes.length}\n`;
+  const foot = `\n\ncaught ${caught} of ${outcomes.length}, median ${median(outcomes)} seeds\n`;
   writeFileSync(path, `${head}<!-- table -->\n\n${columns}\n${rows.join('\n')}${foot}`);
 }

@@ -35,6 +35,12 @@ const FORGETS_NO_WRITES: Edit = {
   replace: '    for (const ready of this.inflight) {\n      if (index > 0 || ready.last === null',
 };
 
+/** Found by the key-value store's clients and watches. */
+const kv = (name: string, trap: string, file: string, find: string, replace: string): Mutant => ({
+  ...mutant(name, trap, { file: `src/kv/${file}`, find, replace }),
+  stack: 'kv',
+});
+
 export const MUTANTS: readonly Mutant[] = [
   // ---- terms and votes
   raft(
@@ -118,8 +124,8 @@ export const MUTANTS: readonly Mutant[] = [
     'hard-state-not-written',
     'trap 10: the vote is never persisted (PySyncObj 202)',
     'raft.ts',
-    'if (!voteChanged && !rides) return null;',
-    'if (!rides) return null;',
+    'if (!voteChanged && handed.commitIndex === next.commitIndex) return null;',
+    'if (handed.commitIndex === next.commitIndex) return null;',
   ),
   raft(
     'election-timer-never-fires',
@@ -136,6 +142,13 @@ export const MUTANTS: readonly Mutant[] = [
     'electionTicks + 0 * Math.floor(random())',
   ),
 
+  raft(
+    'vote-not-in-record',
+    'hashicorp/raft 661: term and vote are two writes, and a crash parts them',
+    'raft.ts',
+    '      hardState,\n      entries,\n      committed,',
+    '      hardState: hardState && { ...hardState, votedFor: NO_NODE },\n      entries,\n      committed,',
+  ),
   // ---- appending
   raft(
     'no-consistency-check',
@@ -183,15 +196,15 @@ export const MUTANTS: readonly Mutant[] = [
     'ack-before-durable',
     'ack told before the entries are stored',
     'replication.ts',
-    "  sendAckAfterPersist(core, { kind: 'appendAccepted', ...envelope, match: agreed });",
-    "  core.send({ kind: 'appendAccepted', ...envelope, match: agreed });",
+    'else sendAckAfterPersist(core, ack);',
+    'else core.send(ack);',
   ),
   raft(
     'heartbeat-acks-unstable',
     'an immediate ack speaks of entries still in flight',
     'replication.ts',
-    'const durableMatch = Math.min(agreed, log.stableIndex);',
-    'const durableMatch = agreed;',
+    'match: isDurable ? durableMatch : agreed,',
+    'match: agreed,',
   ),
   raft(
     'ack-whole-log',
@@ -237,17 +250,31 @@ export const MUTANTS: readonly Mutant[] = [
     'const next = m.rejected + 1;',
   ),
 
+  raft(
+    'nack-of-own-end',
+    'CCF 2835: a rejection names another index than the one rejected',
+    'replication.ts',
+    'rejected: m.prev.index,',
+    'rejected: core.log.lastIndex,',
+  ),
+  raft(
+    'window-leaks',
+    'trap 35: appends under way are not all taken off the window',
+    'progress.ts',
+    'if (append.last > match) break;',
+    'if (append.last >= match) break;',
+  ),
   // ---- committing and applying
   raft(
     'commit-old-terms',
-    'trap 11: Figure 8',
+    'trap 11, LogCabin 44: Figure 8',
     'replication.ts',
     'if (log.term(n) !== core.currentTerm) {',
     'if (log.term(n) === undefined) {',
   ),
   raft(
     'self-ack-before-fsync',
-    'trap 14: own match counted before the own fsync',
+    'trap 14, etcd 14370: own match counted before the own fsync',
     'replication.ts',
     'id === core.id ? log.stableIndex : ',
     'id === core.id ? log.lastIndex : ',
@@ -256,8 +283,8 @@ export const MUTANTS: readonly Mutant[] = [
     'apply-before-durable',
     'state machine ahead of its log',
     'log.ts',
-    '    const upTo = Math.min(this.#commitIndex, this.#stableIndex);\n    if (upTo <= this.#applyingIndex) return [];',
-    '    const upTo = this.#commitIndex;\n    if (upTo <= this.#applyingIndex) return [];',
+    '    const upTo = Math.min(this.#commitIndex, this.#stableIndex);\n    if (upTo <= this.#applyingIndex) return NO',
+    '    const upTo = this.#commitIndex;\n    if (upTo <= this.#applyingIndex) return NO',
   ),
   raft(
     'apply-twice',
@@ -284,14 +311,14 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- reads
   raft(
     'read-before-term-commit',
-    'trap 16: ReadIndex before the first commit of the term',
+    'trap 16, etcd 7331: ReadIndex before the first commit of the term',
     'read-index.ts',
     'if (core.log.commitIndex < role.termStart) {',
     'if (core.log.commitIndex < 0) {',
   ),
   raft(
     'read-without-quorum',
-    'etcd 0.4: leader answers without asking',
+    'etcd 0.4.1 (Jepsen 2014): leader answers without asking',
     'read-index.ts',
     'if (round > confirmed) break;',
     '',
@@ -312,16 +339,44 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   raft(
     'lease-for-ever',
-    'trap 19: a lease without an end',
+    'trap 19, Consul (Jepsen 2014): a lease without an end',
     'read-index.ts',
     'return core.tick - confirmedTick < leaseTicks - 1;',
     'return true;',
   ),
 
+  raft(
+    'lease-over-transfer',
+    'TiKV 1593, etcd 12704: the lease is kept after TimeoutNow',
+    'read-index.ts',
+    'if (isTransferring(role) || role.timeoutNowSent) return false;',
+    '',
+  ),
+  raft(
+    'lease-promise-ignored',
+    'trap 8, trap 19: voters do not wait for the end of the lease (TiKV 964)',
+    'election.ts',
+    'if (!checkQuorum) return false;',
+    'return false;',
+  ),
+  raft(
+    'lease-forgotten-by-restart',
+    'trap 19: a voter that restarts forgets the promise it gave',
+    'election.ts',
+    'if (leaseReads && core.tick < electionTicks) return true;',
+    '',
+  ),
+  raft(
+    'round-of-another-term',
+    'TiKV 9239: an old confirmation counts in a newer term',
+    'core.ts',
+    'return m.term === this.currentTerm ? m.round : 0;',
+    'return m.round;',
+  ),
   // ---- membership
   raft(
     'change-before-term-commit',
-    'trap 1: the single-server bug of 2015',
+    'trap 1: the single-server bug of 2015 (Ongaro, raft-dev)',
     'membership.ts',
     "if (core.log.commitIndex < role.termStart) return 'notReady';",
     '',
@@ -355,6 +410,27 @@ export const MUTANTS: readonly Mutant[] = [
     'return !committed && false;',
   ),
 
+  raft(
+    'auto-leave-lost',
+    'etcd 12136: a new leader does not leave the joint configuration of the one before',
+    'membership.ts',
+    'const committed = log.configIndex <= log.commitIndex && log.commitIndex >= role.termStart;',
+    'const committed = log.configIndex <= log.commitIndex && log.configIndex >= role.termStart;',
+  ),
+  raft(
+    'outgoing-never-campaigns',
+    'etcd 10618 (Scylla): who leaves does not count, even while only its log can win',
+    'election.ts',
+    'if (!core.isVoter && !isVoter(core.log.committedConfig, core.id)) return false;',
+    'if (!core.membership.voters.includes(core.id)) return false;',
+  ),
+  raft(
+    'learner-never-votes',
+    'trap 6: a learner whose promotion it has not heard of refuses its vote',
+    'election.ts',
+    '  const free = isFree(core, m);\n',
+    '  const free = isFree(core, m) && core.isVoter;\n',
+  ),
   // ---- snapshots
   raft(
     'snapshot-keeps-conflict',
@@ -390,6 +466,13 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#configs = configsOf({ ...meta, config: this.#configs[0]!.config }, suffix);',
   ),
 
+  raft(
+    'chunks-in-any-order',
+    'IS3: a chunk of a snapshot is written wherever it comes',
+    'snapshot.ts',
+    'if (m.offset !== wanted) return reply(core, m, wanted);',
+    '',
+  ),
   // ---- driver and disk
   mutant(
     'fsync-error-ignored',
@@ -468,4 +551,124 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (isStamped(await segment.reader.load(at, total), 0, total)) {',
     replace: 'if (total < 0) {',
   }),
+  mutant('applied-index-ahead', 'etcd 13766: the applied index is ahead of the state', {
+    file: 'src/node/driver.ts',
+    find: 'this.#appliedIndex = machine.applied.index;\n    this.#core',
+    replace:
+      'this.#appliedIndex = Math.min(state.entries.at(-1)?.index ?? 0, machine.applied.index + 1);\n    this.#core',
+  }),
+  mutant('read-number-reused', 'trap 17, etcd 20418: a repeated question keeps its number', {
+    file: 'src/node/reads.ts',
+    find: 'this.#number = this.#nextNumber++;',
+    replace: 'this.#number = overdue ? this.#number : this.#nextNumber++;',
+  }),
+  mutant('proposal-sent-twice', 'trap 34: a proposal is handed on again on behalf of its client', {
+    file: 'src/raft/proposals.ts',
+    find: "    core.send({ kind: 'forward', from, to, term, batch, proposals });\n",
+    replace:
+      "    core.send({ kind: 'forward', from, to, term, batch, proposals });\n    core.send({ kind: 'forward', from, to, term, batch, proposals });\n",
+  }),
+  mutant('segment-name-not-synced', 'trap 28, NATS 6888: a new file is forgotten by a power loss', {
+    file: 'src/storage/log-segments.ts',
+    find: '      await file.sync();\n      await this.#disk.syncDir(LOG_DIR);\n',
+    replace: '      await file.sync();\n',
+  }),
+  mutant('snapshot-name-not-synced', 'trap 24, trap 28: rename without a sync of the directory', {
+    file: 'src/storage/snapshot-files.ts',
+    find: '    await this.#disk.rename(pathOf(name), pathOf(final));\n    await this.#disk.syncDir(SNAPSHOT_DIR);\n',
+    replace: '    await this.#disk.rename(pathOf(name), pathOf(final));\n',
+  }),
+
+  // ---- the key-value store
+  kv(
+    'sweep-takes-live',
+    'A-33: compaction removes what is still to be read',
+    'sweep.ts',
+    'removeRecord(store, record.previous);',
+    'removeRecord(store, revision);',
+  ),
+  kv(
+    'tombstone-lost',
+    'etcd 18089, 19179: the deletion at the compacted revision is dropped',
+    'sweep.ts',
+    'revision.main >= compactRevision) continue;',
+    'revision.main > compactRevision) continue;',
+  ),
+  kv(
+    'sweep-can-be-seen',
+    'etcd 18667: what is answered depends on how far a member has swept',
+    'store.ts',
+    'if (found === undefined || entry.main < this.compactRevision) {',
+    'if (found === undefined) {',
+  ),
+  kv(
+    'compacted-is-readable',
+    'etcd 18667: a transaction reads a compacted revision',
+    'store.ts',
+    'return revision < this.compactRevision ? etcdErrors.compacted : null;',
+    'return null;',
+  ),
+  kv(
+    'noop-takes-a-revision',
+    'A-32: a command that changes nothing raises the revision',
+    'store.ts',
+    'if (this.#changesMade === 0) return;',
+    '',
+  ),
+  kv(
+    'compare-off-by-one',
+    'A-32: a comparison of a transaction is wrong at its edge',
+    'txn.ts',
+    'return order > 0;',
+    'return order >= 0;',
+  ),
+  kv(
+    'create-revision-kept',
+    'A-32: a key that comes back has its old creation',
+    'store.ts',
+    'if (isNew) entry.createRevision = main;',
+    'if (isNew && !wasDead) entry.createRevision = main;',
+  ),
+  kv(
+    'counters-not-restored',
+    'trap 23: the revision is not taken from the snapshot',
+    'kv-machine.ts',
+    'this.store.reload();',
+    '',
+  ),
+  kv(
+    'slow-watch-loses',
+    'etcd 17529: a slow watch loses events',
+    'watch-hub.ts',
+    "watcher.state = 'full';\n      watcher.next = revision;",
+    "watcher.state = 'full';\n      watcher.next = revision + 1;",
+  ),
+  kv(
+    'watch-event-twice',
+    'etcd 17247: an event is told again',
+    'watch-hub.ts',
+    'watcher.next = Math.max(watcher.next, upTo + 1);',
+    'watcher.next = Math.max(watcher.next, upTo);',
+  ),
+  kv(
+    'watch-lost-by-restore',
+    'etcd 15271: a watch is not taken up again after a snapshot',
+    'watch-hub.ts',
+    'watcher.next = Math.max(watcher.next, before + 1);',
+    'watcher.next = this.#revision + 1;',
+  ),
+  kv(
+    'progress-too-early',
+    'etcd 15220: progress is told before the events',
+    'watch-hub.ts',
+    "if (state !== 'live' || !isDrained) return null;",
+    "if (state !== 'live') return null;",
+  ),
+  kv(
+    'watch-before-its-start',
+    'etcd 20221: a watch of the future hears of the past',
+    'watcher.ts',
+    'if (change.revision.main < this.next) return false;',
+    '',
+  ),
 ];

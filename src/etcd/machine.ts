@@ -20,6 +20,8 @@ export interface MemberResult {
 export class ServerMachine implements Machine {
   readonly kv: KvMachine;
   readonly #memberChanged: (member: MemberInfo) => void;
+  /** What is left to do after a batch that is under way. */
+  #finish: (() => unknown[]) | null = null;
 
   constructor(kv: KvMachine, memberChanged: (member: MemberInfo) => void) {
     this.kv = kv;
@@ -36,11 +38,28 @@ export class ServerMachine implements Machine {
   }
 
   apply(batch: ApplyBatch): unknown[] {
-    const { commands } = batch;
-    for (let i = 0; i < commands.length; i++) {
-      if (commands[i]!.data[0] === MEMBER_TAG) return this.#applyWithMembers(batch);
-    }
-    return this.kv.apply(batch);
+    const told = membersIn(batch);
+    if (told === null) return this.kv.apply(batch);
+    const { inner, results } = withMembers(batch, told);
+    this.kv.apply(inner);
+    return this.#tell(told, results());
+  }
+
+  begin(batch: ApplyBatch): unknown[] | null {
+    const told = membersIn(batch);
+    if (told === null) return this.kv.begin(batch);
+    const { inner, results } = withMembers(batch, told);
+    if (this.kv.begin(inner) !== null) return this.#tell(told, results());
+    this.#finish = () => this.#tell(told, results());
+    return null;
+  }
+
+  resume(): unknown[] | null {
+    const results = this.kv.resume();
+    const finish = this.#finish;
+    if (results === null || finish === null) return results;
+    this.#finish = null;
+    return finish();
   }
 
   flush() {
@@ -64,27 +83,7 @@ export class ServerMachine implements Machine {
     return this.kv.close();
   }
 
-  /** Rare: a member tells its URLs when it starts. */
-  #applyWithMembers(batch: ApplyBatch): unknown[] {
-    const told = batch.commands.map(({ data }) =>
-      data[0] === MEMBER_TAG ? decodeMember(data.subarray(1)) : undefined,
-    );
-    let results: unknown[] = [];
-    const bookkeeping = {
-      settle(kvResults: readonly unknown[]): void {
-        let next = 0;
-        results = told.map(member => (member === undefined ? kvResults[next++] : isKnown(member)));
-        batch.bookkeeping.settle(results);
-      },
-      get puts() {
-        const puts = new Map(batch.bookkeeping.puts);
-        for (const member of told)
-          if (member) puts.set(memberName(member.id), encodeMember(member));
-        return puts;
-      },
-    };
-    const commands = batch.commands.filter((_, i) => told[i] === undefined);
-    this.kv.apply({ last: batch.last, commands, bookkeeping });
+  #tell(told: readonly Told[], results: unknown[]): unknown[] {
     for (const member of told) if (member) this.#memberChanged(member);
     return results;
   }
@@ -95,6 +94,39 @@ export class ServerMachine implements Machine {
       if (member !== null) this.#memberChanged(member);
     }
   }
+}
+
+/** A member, null for one that was not understood; undefined for a command of the store. */
+type Told = MemberInfo | null | undefined;
+
+/** Rare: a member tells its URLs when it starts. Null when none does. */
+function membersIn({ commands }: ApplyBatch): Told[] | null {
+  for (let i = 0; i < commands.length; i++) {
+    if (commands[i]!.data[0] !== MEMBER_TAG) continue;
+    return commands.map(({ data }) =>
+      data[0] === MEMBER_TAG ? decodeMember(data.subarray(1)) : undefined,
+    );
+  }
+  return null;
+}
+
+/** The batch as the store gets it, without commands that are none of its, and all results after it. */
+function withMembers(batch: ApplyBatch, told: readonly Told[]) {
+  let results: unknown[] = [];
+  const bookkeeping = {
+    settle(kvResults: readonly unknown[]): void {
+      let next = 0;
+      results = told.map(member => (member === undefined ? kvResults[next++] : isKnown(member)));
+      batch.bookkeeping.settle(results);
+    },
+    get puts() {
+      const puts = new Map(batch.bookkeeping.puts);
+      for (const member of told) if (member) puts.set(memberName(member.id), encodeMember(member));
+      return puts;
+    },
+  };
+  const commands = batch.commands.filter((_, i) => told[i] === undefined);
+  return { inner: { last: batch.last, commands, bookkeeping }, results: () => results };
 }
 
 function isKnown(member: MemberInfo | null): MemberResult {

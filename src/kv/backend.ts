@@ -75,9 +75,12 @@ export interface Backend extends View {
   put(table: Table, key: Uint8Array, value: Uint8Array, isNew: boolean): void;
   /** The key must be there. */
   remove(table: Table, key: Uint8Array): void;
-  /** Everything written so far belongs to `at`. */
+  /** Everything written so far belongs to `at`. A group of writes may take many turns. */
   commit(at: Position): void;
-  /** Makes the last commit durable, or a later one. Rejects if the disk fails; then all is over. */
+  /**
+   * Makes the last commit durable, or a later one: in the middle of a group that is the next one.
+   * Rejects if the disk fails; then all is over.
+   */
   flush(): Promise<void>;
   snapshot(): Snapshot;
   /** A cursor of the backend itself is good until the next write; of a snapshot, until release. */
@@ -85,6 +88,7 @@ export interface Backend extends View {
   /** Begins to build a new content beside the old one. */
   replace(): Promise<Replacement>;
   size(): BackendSize;
+  /** Flushes, except in the middle of a group: that is given up, and commits right before it may be. */
   close(): Promise<void>;
 }
 

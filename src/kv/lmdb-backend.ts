@@ -85,10 +85,13 @@ export class LmdbBackend implements Backend {
   #durableCommits = 0;
   /** Whether there are writes that no commit() has taken in yet. */
   #isMidway = false;
+  /** A write was due in the middle of a group. */
+  #isOverdue = false;
   #waiters: Waiter[] = [];
   #timer: NodeJS.Timeout | null = null;
   #failure: BackendError | null = null;
   #isClosed = false;
+  #isGivenUp = false;
   /** The environments that were replaced are closed and removed behind our back. */
   #retiring: Promise<unknown> = Promise.resolve();
 
@@ -148,7 +151,7 @@ export class LmdbBackend implements Backend {
     const { changes } = this.#active;
     if (this.#writing !== null) {
       if (changes >= this.#layerChangesMax()) this.#closeLayer();
-    } else if (changes >= this.#flushChangesMax) this.#startWriting();
+    } else if (changes >= this.#flushChangesMax || this.#isOverdue) this.#startWriting();
     else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
   }
 
@@ -183,7 +186,8 @@ export class LmdbBackend implements Backend {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      await this.flush();
+      if (this.#isMidway) this.#giveUp();
+      else await this.flush();
     } finally {
       this.#stopTimer();
       this.#base.release();
@@ -194,6 +198,8 @@ export class LmdbBackend implements Backend {
 
   #startWriting(): void {
     this.#stopTimer();
+    this.#isOverdue = this.#waiting.length === 0 && this.#isMidway;
+    if (this.#isOverdue) return;
     if (this.#waiting.length === 0) this.#closeLayer();
     const { changes, at, commits } = this.#waiting.shift()!;
     this.#writing = changes;
@@ -205,6 +211,7 @@ export class LmdbBackend implements Backend {
   }
 
   #finishWriting(at: Position, commits: number): void {
+    if (this.#isGivenUp) return;
     const old = this.#base;
     this.#base = this.#environment.view();
     old.release();
@@ -212,7 +219,7 @@ export class LmdbBackend implements Backend {
     this.#renewView();
     this.#becameDurable(at, commits);
     if (this.#waiting.length > 0) return this.#startWriting();
-    if (this.#commits === commits || this.#isMidway) return;
+    if (this.#commits === commits) return;
     const isUrgent = this.#waiters.length > 0 || this.#active.changes >= this.#flushChangesMax;
     if (isUrgent) this.#startWriting();
     else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
@@ -259,6 +266,15 @@ export class LmdbBackend implements Backend {
     for (const waiter of waiters) waiter.reject(this.#failure);
   }
 
+  /** A write that is running goes on, but nobody hears of it any more. */
+  #giveUp(): void {
+    this.#isGivenUp = true;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    const error = new BackendError('closed in the middle of a group of changes');
+    for (const waiter of waiters) waiter.reject(error);
+  }
+
   #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -280,6 +296,7 @@ export class LmdbBackend implements Backend {
     this.#writing = null;
     this.#renewView();
     this.#isMidway = false;
+    this.#isOverdue = false;
     this.#committed = this.#environment.position();
     this.#becameDurable(this.#committed, this.#commits);
     this.#retiring = Promise.all([this.#retiring, removeOld(old)]);

@@ -18,6 +18,7 @@ import type { RangeResult, TxnResult } from '../api/results.ts';
 import { emptyTxnRequest } from '../api/txn-codec.ts';
 import { MemoryBackend } from './memory-backend.ts';
 import { RangeJob } from './range.ts';
+import { DeleteJob, RevokeJob } from './removal-jobs.ts';
 import { Store } from './store.ts';
 import { runTxn } from './txn.ts';
 
@@ -40,7 +41,8 @@ function open() {
       return end(store.checkPutState(request) ?? store.put(request));
     },
     remove(key: string, rangeEnd = '', prevKv = false) {
-      return end(store.deleteRange({ key: bytes(key), rangeEnd: bytes(rangeEnd), prevKv }));
+      const request = { key: bytes(key), rangeEnd: bytes(rangeEnd), prevKv };
+      return end(new DeleteJob(store, request).step(Infinity)!);
     },
     txn(request: Partial<TxnRequest>) {
       return end(runTxn(store, { ...emptyTxnRequest(), ...request }));
@@ -403,12 +405,11 @@ describe('leases', () => {
     for (const key of ['b', 'a', 'c']) s.put(key, 'v', { lease: 5n });
     s.put('d');
     s.store.listen(changes => order.push(...changes.map(c => `${text(c.key)}@${c.revision.main}`)));
-    expect(s.store.revokeLease(5n)).toEqual({ revision: 6 });
+    expect(new RevokeJob(s.store, 5n).step(Infinity)).toEqual({ revision: 6 });
     s.store.endCommand();
     s.store.endBatch();
     expect(order).toEqual(['a@6', 'b@6', 'c@6']);
     expect(s.keys('a', END)).toEqual(['d']);
-    expect(s.store.revokeLease(5n)).toBe(etcdErrors.leaseNotFound);
     expect(s.store.leases.all()).toEqual([]);
   });
 

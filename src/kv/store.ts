@@ -2,21 +2,22 @@
 // readable revision can be read. Deterministic: what it answers follows from its state and the
 // request alone, on every member and on every backend.
 //
-// This file keeps the revisions and writes single changes. Transactions are in txn.ts, leases in
-// lease-table.ts, the removal of old versions in sweep.ts, hashing in hash.ts.
+// This file keeps the revisions and writes single changes. Reading is in store-reads.ts, the deletion
+// of many keys in removal-jobs.ts; transactions are in txn.ts, leases in lease-table.ts, the removal
+// of old versions in sweep.ts, hashing in hash.ts.
 
 import { type ErrorStatus, etcdErrors } from '../api/errors.ts';
-import type { CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest } from '../api/kv.ts';
-import type { DeleteRangeResult, PutResult, RangeResult } from '../api/results.ts';
+import type { CompactionRequest, PutRequest } from '../api/kv.ts';
+import type { PutResult } from '../api/results.ts';
 import { readValue } from '../api/stored-key-value.ts';
-import { type Backend, BackendError, Table } from './backend.ts';
-import { compareBytes, EMPTY, RecordWriter } from './bytes.ts';
+import { type Backend, BackendError, type Snapshot, Table } from './backend.ts';
+import { EMPTY, RecordWriter } from './bytes.ts';
 import { type Change, type ChangeListener, changeOf } from './changes.ts';
 import { LeaseTable } from './lease-table.ts';
-import { RangeJob, type RangePlan, rangeOne } from './range.ts';
 import { advance, decodeEntry, encodeEntry, IndexEntry, writeRecord } from './record.ts';
+import { StoreReads } from './store-reads.ts';
 import { decodeState, encodeState, initialState, type StoreState } from './store-state.ts';
-import { currentKv, rangeBound } from './version-reader.ts';
+import { currentKv } from './version-reader.ts';
 
 const STATE_KEY = new TextEncoder().encode('state');
 
@@ -29,7 +30,7 @@ export function isRefusal(result: object): result is ErrorStatus {
   return 'text' in result;
 }
 
-export class Store {
+export class Store extends StoreReads {
   readonly backend: Backend;
   readonly leases: LeaseTable;
   #state: StoreState;
@@ -43,6 +44,7 @@ export class Store {
   readonly #stateWriter = new RecordWriter();
 
   constructor(backend: Backend) {
+    super();
     this.backend = backend;
     this.leases = new LeaseTable(backend);
     this.#state = this.#load();
@@ -57,13 +59,20 @@ export class Store {
     return this.#state.revision;
   }
 
-  /** -1 before the first compaction. */
-  get compactRevision(): number {
+  override get view(): Backend {
+    return this.backend;
+  }
+
+  override pin(): Snapshot {
+    return this.backend.snapshot();
+  }
+
+  override get compactRevision(): number {
     return this.#state.compactRevision;
   }
 
-  /** The revision that reads inside of a running command see as current. */
-  get readRevision(): number {
+  /** Inside of a running command that has changed something, the one that it will have. */
+  override get readRevision(): number {
     return this.#state.revision + (this.#changesMade > 0 ? 1 : 0);
   }
 
@@ -71,24 +80,6 @@ export class Store {
   listen(listener: ChangeListener | null): void {
     this.#listener = listener;
     this.#changes = [];
-  }
-
-  range(request: RangeRequest): RangeResult | ErrorStatus {
-    const plan = this.#plan(request);
-    if ('text' in plan) return plan;
-    if (request.rangeEnd.length === 0) return rangeOne(this.backend, plan);
-    return this.#job(plan).step(Infinity)!;
-  }
-
-  /** A range that is to be evaluated in slices; writes may go on between them. */
-  startRange(request: RangeRequest): RangeJob | ErrorStatus {
-    const plan = this.#plan(request);
-    return 'text' in plan ? plan : this.#job(plan);
-  }
-
-  /** Whether a read at a revision named by a client inside of a transaction is possible. */
-  checkRevision(revision: number): ErrorStatus | null {
-    return revision === 0 ? null : this.#checkReadable(revision);
   }
 
   /** Whether a put can be done; asked before anything of its command is written. */
@@ -112,14 +103,27 @@ export class Store {
     };
   }
 
-  deleteRange(request: DeleteRangeRequest): DeleteRangeResult {
-    const keys = this.#keysIn(request.key, request.rangeEnd);
-    const encodedPrevKvs: Uint8Array[] = [];
-    for (const key of keys) {
-      if (request.prevKv) encodedPrevKvs.push(currentKv(this.backend, key) ?? EMPTY);
-      this.#delete(key);
-    }
-    return { revision: this.readRevision, deleted: keys.length, encodedPrevKvs };
+  /** The key is live. */
+  deleteKey(key: Uint8Array): void {
+    const { backend } = this;
+    const entry = this.#entry;
+    const main = this.#state.revision + 1;
+    this.#loadLive(key);
+    const previousMain = entry.main;
+    const previousSub = entry.sub;
+    const oldLease = entry.lease;
+
+    advance(entry, main, this.#changesMade++);
+    entry.createRevision = 0;
+    entry.version = 0;
+    entry.lease = 0n;
+    const record = writeRecord(key, EMPTY, entry, previousMain, previousSub);
+    backend.put(Table.LOG, record.logKey, record.logValue, true);
+    backend.remove(Table.LIVE, key);
+    backend.put(Table.DEAD, record.key, encodeEntry(entry), true);
+    this.#state.deadCount++;
+    if (oldLease !== 0n) this.leases.move(key, oldLease, 0n);
+    if (this.#listener !== null) this.#gather(main, entry.sub, record.logValue);
   }
 
   /** Hides all versions that are superseded at `revision`. What it hides is swept away later. */
@@ -129,14 +133,6 @@ export class Store {
     this.#state.compactRevision = request.revision;
     this.#stateChanged = true;
     return { revision: this.revision };
-  }
-
-  /** Takes a lease away, and with it all its keys, in one revision. */
-  revokeLease(lease: bigint): RevisionResult | ErrorStatus {
-    if (!this.leases.has(lease)) return etcdErrors.leaseNotFound;
-    for (const key of this.leases.keysOf(lease)) this.#delete(key);
-    this.leases.remove(lease);
-    return { revision: this.readRevision };
   }
 
   /** Ends a command: its changes, if any, now have their revision. */
@@ -175,18 +171,6 @@ export class Store {
     this.#changes = [];
   }
 
-  #plan(request: RangeRequest): RangePlan | ErrorStatus {
-    const current = this.readRevision;
-    const revision = request.revision > 0 ? request.revision : current;
-    const error = this.#checkReadable(revision);
-    if (error !== null) return error;
-    return { request, revision, isNewest: revision === current, headerRevision: current };
-  }
-
-  #job(plan: RangePlan): RangeJob {
-    return new RangeJob(plan, this.backend, () => this.backend.snapshot());
-  }
-
   /** `lease` is null to keep the key's lease. */
   #put(key: Uint8Array, value: Uint8Array, lease: bigint | null): void {
     const { backend } = this;
@@ -208,29 +192,6 @@ export class Store {
     backend.put(Table.LIVE, record.key, encodeEntry(entry), isNew);
     if (wasDead) this.#forgetDead(key);
     if (oldLease !== newLease) this.leases.move(record.key, oldLease, newLease);
-    if (this.#listener !== null) this.#gather(main, entry.sub, record.logValue);
-  }
-
-  /** The key is live. */
-  #delete(key: Uint8Array): void {
-    const { backend } = this;
-    const entry = this.#entry;
-    const main = this.#state.revision + 1;
-    this.#loadLive(key);
-    const previousMain = entry.main;
-    const previousSub = entry.sub;
-    const oldLease = entry.lease;
-
-    advance(entry, main, this.#changesMade++);
-    entry.createRevision = 0;
-    entry.version = 0;
-    entry.lease = 0n;
-    const record = writeRecord(key, EMPTY, entry, previousMain, previousSub);
-    backend.put(Table.LOG, record.logKey, record.logValue, true);
-    backend.remove(Table.LIVE, key);
-    backend.put(Table.DEAD, record.key, encodeEntry(entry), true);
-    this.#state.deadCount++;
-    if (oldLease !== 0n) this.leases.move(key, oldLease, 0n);
     if (this.#listener !== null) this.#gather(main, entry.sub, record.logValue);
   }
 
@@ -265,27 +226,8 @@ export class Store {
     this.#state.deadCount--;
   }
 
-  /** Collected first, because a write ends the life of a cursor. */
-  #keysIn(key: Uint8Array, rangeEnd: Uint8Array): Uint8Array[] {
-    if (rangeEnd.length === 0) {
-      return this.backend.peek(Table.LIVE, key) === undefined ? [] : [key];
-    }
-    const to = rangeBound(key, rangeEnd);
-    if (to !== null && compareBytes(key, to) >= 0) return [];
-    const keys: Uint8Array[] = [];
-    const cursor = this.backend.scan(Table.LIVE, key, to);
-    while (cursor.next()) keys.push(cursor.key);
-    cursor.close();
-    return keys;
-  }
-
   #gather(main: number, sub: number, logValue: Uint8Array): void {
     this.#changes.push(changeOf({ main, sub }, logValue));
-  }
-
-  #checkReadable(revision: number): ErrorStatus | null {
-    if (revision > this.readRevision) return etcdErrors.futureRevision;
-    return revision < this.compactRevision ? etcdErrors.compacted : null;
   }
 
   #load(): StoreState {

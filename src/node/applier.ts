@@ -30,6 +30,12 @@ export interface ApplierHost {
   fail(error: KontikiError): void;
 }
 
+/** A batch that the machine has begun and not finished. */
+interface Underway {
+  readonly entries: readonly Entry[];
+  readonly slice: Slice;
+}
+
 interface Restore {
   readonly meta: SnapshotMeta;
   /** The Ready that records the snapshot in the log. */
@@ -54,6 +60,8 @@ export class Applier {
   #offset = 0;
   #backlog = 0;
   #restoring = false;
+  #underway: Underway | null = null;
+  #whenSettled: ((isSettled: boolean) => void)[] = [];
   #stopped = false;
   /** In force at their index and after; oldest first, never empty. */
   #configs: { index: LogIndex; config: Configuration }[];
@@ -96,6 +104,19 @@ export class Applier {
     return this.#restoring;
   }
 
+  /** The machine is in the middle of a batch. */
+  get isMidway(): boolean {
+    return this.#underway !== null;
+  }
+
+  /** Resolves to true after the end of the batch under way: the next may have begun. False: never. */
+  settled(): Promise<boolean> {
+    return new Promise(resolve => {
+      if (this.#underway === null || this.#stopped) resolve(this.#underway === null);
+      else this.#whenSettled.push(resolve);
+    });
+  }
+
   enqueue(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     this.#queue.push(entries);
@@ -125,6 +146,7 @@ export class Applier {
    * again in the next turn. A restore waits until the log has recorded it (`persistedReady`).
    */
   run(persistedReady: number): boolean {
+    if (this.#underway !== null && !this.#stopped && !this.#resume(this.#underway)) return true;
     if (this.#queue.length === 0) return false;
     const until = this.#clock.now() + this.#limits.applySliceMs;
     while (!this.#restoring && !this.#stopped) {
@@ -136,7 +158,7 @@ export class Applier {
         this.#restore(next.meta);
         return false;
       }
-      this.#applyBatch(this.#takeEntries());
+      if (!this.#applyBatch(this.#takeEntries())) return true;
       if (this.#clock.now() >= until) return this.#queue.length > 0;
     }
     return false;
@@ -145,6 +167,7 @@ export class Applier {
   stop(): void {
     this.#stopped = true;
     this.#queue = [];
+    this.#settle();
   }
 
   /** All that waits up to the next snapshot, within bounds. */
@@ -183,12 +206,29 @@ export class Applier {
     return taken;
   }
 
-  #applyBatch(entries: readonly Entry[]): void {
+  /** False when the machine needs more turns. */
+  #applyBatch(entries: readonly Entry[]): boolean {
     const slice = new Slice(this.#sessions, this.#replies);
     slice.admit(entries);
     const { term, index } = entries[entries.length - 1]!;
+    const batch = { last: { term, index }, commands: slice.commands, bookkeeping: slice };
+    const results = this.#callMachine(batch);
+    if (results === null) this.#underway = { entries, slice };
+    else this.#finishBatch(entries, slice, results);
+    return results !== null;
+  }
+
+  #resume({ entries, slice }: Underway): boolean {
+    const results = this.#callMachine(null);
+    if (results === null) return false;
+    this.#underway = null;
+    this.#finishBatch(entries, slice, results);
+    this.#settle();
+    return true;
+  }
+
+  #finishBatch(entries: readonly Entry[], slice: Slice, results: readonly unknown[]): void {
     const { commands } = slice;
-    const results = this.#callMachine({ last: { term, index }, commands, bookkeeping: slice });
     if (results.length !== commands.length) {
       const counts = `${results.length} results for ${commands.length} commands`;
       throw new KontikiError('MACHINE_FAILED', 'unknown', `the state machine gave ${counts}.`);
@@ -197,16 +237,26 @@ export class Applier {
     this.#noteConfigs(entries);
     if (commands.length > 0) this.#events.applied?.(commands, results);
     this.#answer(entries, slice, results);
+    const { index } = entries[entries.length - 1]!;
     this.#tracker.appliedTo(index);
     this.#host.applied(index);
   }
 
-  #callMachine(batch: ApplyBatch): unknown[] {
+  /** Null as a batch: on with the one under way. */
+  #callMachine(batch: ApplyBatch | null): unknown[] | null {
+    const machine = this.#machine;
     try {
-      return this.#machine.apply(batch);
+      if (batch === null) return machine.resume!();
+      return machine.begin === undefined ? machine.apply(batch) : machine.begin(batch);
     } catch (error) {
       throw machineError(error);
     }
+  }
+
+  #settle(): void {
+    const waiting = this.#whenSettled;
+    this.#whenSettled = [];
+    for (const resolve of waiting) resolve(this.#underway === null);
   }
 
   #noteConfigs(entries: readonly Entry[]): void {

@@ -11,15 +11,50 @@ import { DEFAULTS } from '../raft/config.ts';
 import type { Receipt } from '../raft/io.ts';
 import { Driver } from './driver.ts';
 import type { DriverLimits } from './driver-types.ts';
+import type { ApplyBatch } from './machine.ts';
 
 const TICK_MS = 10;
 
-async function setup(limits: Partial<DriverLimits> = {}) {
+/** Takes a number of turns for each batch with a command of this name. */
+class SlowMachine extends JournalMachine {
+  readonly #turns: number;
+  #left = 0;
+  #batch: ApplyBatch | null = null;
+
+  constructor(turns: number) {
+    super();
+    this.#turns = turns;
+  }
+
+  begin(batch: ApplyBatch): unknown[] | null {
+    if (this.#batch !== null) throw new Error('a batch begins before the end of another');
+    if (!batch.commands.some(({ data }) => String.fromCharCode(...data) === 'slow')) {
+      return this.apply(batch);
+    }
+    this.#batch = batch;
+    this.#left = this.#turns;
+    return null;
+  }
+
+  resume(): unknown[] | null {
+    this.#left -= 1;
+    if (this.#left > 0) return null;
+    const batch = this.#batch!;
+    this.#batch = null;
+    return this.apply(batch);
+  }
+
+  override snapshot() {
+    if (this.#batch !== null) throw new Error('a snapshot in the middle of a batch');
+    return super.snapshot();
+  }
+}
+
+async function setup(limits: Partial<DriverLimits> = {}, machine = new JournalMachine()) {
   const clock = new VirtualClock();
   const core = new ScriptedCore();
   const store = new FakeStore(1, new FakeDisk());
   const transport = new FakeTransport();
-  const machine = new JournalMachine();
   const driver = new Driver({
     raft: { ...DEFAULTS, id: 1, random: () => 0, electionTicks: 20 },
     tickMs: TICK_MS,
@@ -260,6 +295,57 @@ describe('applying', () => {
     expect(machine.batches.map(batch => batch.length)).toEqual([10, 10, 10, 5]);
     expect(turns).toBeGreaterThanOrEqual(3);
     expect(machine.commands.length).toBe(35);
+  });
+
+  test('of a long batch takes its turns, answers once, and holds back what follows', async () => {
+    const machine = new SlowMachine(5);
+    const { clock, core, driver } = await setup({ snapshotCount: 2 }, machine);
+    const outcome = new Outcome();
+    driver.propose(encode('slow'), outcome);
+    await clock.settle();
+    const { batch } = core.of('propose')[0]!;
+    core.say({ receipts: [placed(batch, 1)], committed: [command(1, 'slow'), command(2, 'b')] });
+    core.say({ committed: [command(3, 'c')] });
+    let turns = 0;
+    const inner = clock.endOfTurn.bind(clock);
+    clock.endOfTurn = run => {
+      turns += 1;
+      if (turns < 5) expect(machine.applied.index).toBe(0);
+      inner(run);
+    };
+    driver.campaign();
+    await clock.settle();
+    expect(turns).toBeGreaterThanOrEqual(5);
+    expect(machine.commands).toEqual(['slow', 'b', 'c']);
+    expect(core.of('applied').map(({ index }) => index)).toEqual([3]);
+    expect(outcome.answers).toBe(1);
+    expect(driver.report().newestSnapshot?.last.index).toBe(3);
+  });
+
+  test('a snapshot that is due waits for the end of a long batch', async () => {
+    const machine = new SlowMachine(5);
+    const { clock, core, driver } = await setup({ snapshotCount: 2, applyEntriesMax: 2 }, machine);
+    core.say({ committed: [command(1, 'a'), command(2, 'b'), command(3, 'slow')] });
+    driver.campaign();
+    await clock.settle();
+    expect(driver.report().state).toBe('running');
+    expect(driver.report().newestSnapshot?.last.index).toBe(3);
+  });
+
+  test('a long batch is given up by a node that stops, and nobody waits for it', async () => {
+    const machine = new SlowMachine(1_000_000);
+    const { clock, core, driver } = await setup({}, machine);
+    const outcome = new Outcome();
+    driver.propose(encode('slow'), outcome);
+    await clock.settle();
+    const { batch } = core.of('propose')[0]!;
+    core.say({ receipts: [placed(batch, 1)], committed: [command(1, 'slow')] });
+    driver.campaign();
+    for (let i = 0; i < 20; i++) await clock.turn();
+    await driver.stop();
+    expect(machine.closed).toBe(true);
+    expect(machine.applied.index).toBe(0);
+    expect(outcome.error).toMatchObject({ code: 'STOPPED', outcome: 'unknown' });
   });
 
   test('of a snapshot waits until the log has recorded it, and holds back what follows', async () => {

@@ -561,7 +561,9 @@ export class Driver {
     const { transport, machine, store } = this.#options;
     await this.#quietly('transport', transport.close());
     if (this.#snapshots !== undefined) await this.#snapshots.stop();
-    if (flush) await this.#quietly('state machine', machine.flush());
+    // A batch under way is given up: nobody would finish it any more.
+    const isWhole = this.#applier?.isMidway !== true;
+    if (flush && isWhole) await this.#quietly('state machine', machine.flush());
     await this.#quietly('state machine', machine.close());
     await this.#quietly('storage', store.close());
   }

@@ -37,6 +37,14 @@ export interface Machine {
    * that the machine's own disk is to blame.
    */
   apply(batch: ApplyBatch): unknown[];
+  /**
+   * For a machine that knows commands which take long: as apply(), or null when it is not done. Then
+   * resume() is called, in later turns and once a turn, until it gives the results. In between the
+   * machine is still at its former index for all that ask: reads see no part of the command, close()
+   * gives it up, snapshot() and restore() are not called. Both methods or none.
+   */
+  begin?(batch: ApplyBatch): unknown[] | null;
+  resume?(): unknown[] | null;
   /** Makes the state durable up to some index at or after the one given; resolves to it. */
   flush(): Promise<LogId>;
   /** The bookkeeping names that start with `prefix`, in order. */

@@ -35,7 +35,7 @@ function setup(newestAfterwards: number) {
     compact: async () => {},
     removeSnapshotsExcept: async (keep: LogId | null) => void removals.push(keep),
   };
-  const applier = { restoring: false, metaAt, forgetBefore() {} };
+  const applier = { restoring: false, isMidway: false, metaAt, forgetBefore() {} };
   const parts = { machine, store, applier, limits: { ...LIMITS, snapshotCount: 10 } };
   const snapshots = new Snapshots(
     { ...parts, clock: new VirtualClock(), events: {}, lastIndex: 0 } as never,

@@ -148,6 +148,9 @@ export class Snapshots {
   }
 
   async #writeNewFile(): Promise<SnapshotMeta> {
+    while (this.#applier.isMidway) {
+      if (!(await this.#applier.settled())) throw new Error('stopped before a snapshot was made');
+    }
     const newest = this.#store.newestSnapshot;
     // Asked before the image is made, which holds resources until it is read.
     if (newest?.last.index === this.#machine.applied.index && !this.#isSuspect) return newest;

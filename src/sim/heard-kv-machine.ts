@@ -12,6 +12,8 @@ import type { Process } from './process.ts';
 
 /** The hash of the store is compared at every so many revisions. */
 const HASH_EVERY = 64;
+/** So few that a deletion of a handful of keys takes several turns. */
+const LONG_KEYS_A_TURN = 1;
 const encoder = new TextEncoder();
 
 export interface WatchSettings {
@@ -41,13 +43,15 @@ export class HeardKvMachine implements Machine {
   readonly #ear: KvEar;
   readonly #settings: KvSettings;
   #nextHash = HASH_EVERY;
+  #underway: ApplyBatch | null = null;
 
   constructor(process: Process, settings: KvSettings, ear: KvEar) {
     this.#process = process;
     this.#settings = settings;
     this.#ear = ear;
     const { queueEventsMax, sweepPerBatch } = settings;
-    this.#machine = new KvMachine(new MemoryBackend(), { sweepPerBatch });
+    const options = { sweepPerBatch, longKeysATurn: LONG_KEYS_A_TURN };
+    this.#machine = new KvMachine(new MemoryBackend(), options);
     this.hub = new WatchHub(this.#machine, { queueEventsMax, work: () => this.#stepLater() });
   }
 
@@ -66,11 +70,18 @@ export class HeardKvMachine implements Machine {
   apply(batch: ApplyBatch): unknown[] {
     this.#ear.willApply(batch);
     const results = this.#machine.apply(batch);
-    for (let i = 0; i < results.length; i++) {
-      this.#ear.looked(batch.commands[i]!.index, hashValue(1, results[i]));
-    }
-    this.#compareHash();
+    this.#look(batch, results);
     return results;
+  }
+
+  begin(batch: ApplyBatch): unknown[] | null {
+    this.#ear.willApply(batch);
+    this.#underway = batch;
+    return this.#goneOn(this.#machine.begin(batch));
+  }
+
+  resume(): unknown[] | null {
+    return this.#goneOn(this.#machine.resume());
   }
 
   flush(): Promise<LogId> {
@@ -121,6 +132,18 @@ export class HeardKvMachine implements Machine {
     this.#process.world.after(stepUs, 'turn', this.#process, () => {
       if (this.hub.step(changesMax)) this.#stepLater();
     });
+  }
+
+  #goneOn(results: unknown[] | null): unknown[] | null {
+    if (results !== null) this.#look(this.#underway!, results);
+    return results;
+  }
+
+  #look(batch: ApplyBatch, results: readonly unknown[]): void {
+    for (let i = 0; i < results.length; i++) {
+      this.#ear.looked(batch.commands[i]!.index, hashValue(1, results[i]));
+    }
+    this.#compareHash();
   }
 
   #compareHash(): void {

@@ -50,6 +50,14 @@ export class VirtualClock implements Clock {
     }
   }
 
+  /** Runs the turns that are due, once. */
+  async turn(): Promise<void> {
+    await new Promise(setImmediate);
+    const due = this.#turns;
+    this.#turns = [];
+    for (const run of due) run();
+  }
+
   /** Time passes, event by event. */
   async advance(ms: number): Promise<void> {
     const until = this.#now + ms;

@@ -35,7 +35,7 @@ export { RaftModel } from './raft-model.ts';
 export type { SpecConfig, SpecEntry, SpecPlace, SpecRecovered } from './raft-spec-log.ts';
 export type * from './raft-spec-types.ts';
 export { type EdnValue, readEdn } from './readers/edn.ts';
-export { readJepsenRegister } from './readers/jepsen.ts';
+export { readJepsenAppend, readJepsenRegister } from './readers/jepsen.ts';
 export { readJsonLines, writeJsonLines } from './readers/json-lines.ts';
 export { checkRevisions } from './revision.ts';
 export type * from './revision-types.ts';

@@ -13,6 +13,8 @@ export interface RevisionOptions {
   readonly events?: readonly RevisionEvents[] | undefined;
   /** Operations that may be replayed, again and again if unknown writes are ambiguous. */
   readonly stepsMax?: number | undefined;
+  /** For tests: wrong choices after which the checker begins to remember them and to look ahead. */
+  readonly failuresFree?: number | undefined;
   /** Also return the events of each revision, as a watch of every key should have told them. */
   readonly collectEvents?: boolean | undefined;
 }

@@ -18,6 +18,8 @@ import {
   type KvRequest,
   type RevisionEvents,
 } from './kv-history.ts';
+import { DeadEnds, indistinguishable } from './revision-alike.ts';
+import { allows, Facts } from './revision-facts.ts';
 import { makePlan, type Plan, Role } from './revision-plan.ts';
 import { type KeySpan, type Mismatch, RevisionStore } from './revision-store.ts';
 import type {
@@ -53,6 +55,8 @@ interface Level {
   readonly touches: readonly KeySpan[];
   /** Earlier levels that bear on the failures of this one. */
   readonly conflict: Set<number>;
+  /** The situation in which it was opened, once dead ends are remembered. */
+  readonly situation: string | null;
 }
 
 interface Failure {
@@ -62,6 +66,8 @@ interface Failure {
 
 const JOURNAL_MAX = 100_000;
 const LEVELS_KEPT_MIN = 16;
+/** Up to here, going back is cheaper than remembering and looking ahead. */
+const FAILURES_FREE = 100;
 /** Stands for the answered revoke at which a level was opened. */
 const REVOKE = -1;
 
@@ -79,12 +85,19 @@ class RevisionReplay {
   readonly #plan: Plan;
   readonly #store: RevisionStore;
   readonly #stepsMax: number;
+  readonly #failuresFree: number;
   readonly #collect: boolean;
   #steps = 0;
   #cursor: Cursor;
   readonly #levels: Level[] = [];
   /** The level that used a write of unknown outcome, -1 if none does. */
   readonly #usedBy: Int32Array;
+  /** Equal for writes of unknown outcome that nothing in the history can tell apart. */
+  readonly #kinds: Int32Array;
+  #deadEnds: DeadEnds | null = null;
+  #facts: Facts | null = null;
+  readonly #watched: readonly RevisionEvents[];
+  #failures = 0;
   /** The place in the plan's list of unknown writes, by operation. */
   readonly #unknownOf = new Map<number, number>();
   /** Levels below this cannot be gone back to: a failure they bear on proves nothing. */
@@ -96,12 +109,15 @@ class RevisionReplay {
 
   constructor(history: readonly KvOperation[], options: RevisionOptions) {
     this.#history = history;
+    this.#watched = options.events ?? [];
     this.#plan = makePlan(history, options);
     this.#collect = options.collectEvents ?? false;
     const initial = options.initial ?? { revision: 1, kvs: [] };
     this.#store = new RevisionStore(this.#plan.keys, initial.kvs, this.#collect);
     this.#stepsMax = options.stepsMax ?? 20_000_000 + 4 * history.length;
+    this.#failuresFree = options.failuresFree ?? FAILURES_FREE;
     this.#usedBy = new Int32Array(this.#plan.unknown.length).fill(-1);
+    this.#kinds = indistinguishable(history, this.#plan);
     for (let u = 0; u < this.#plan.unknown.length; u++) {
       this.#unknownOf.set(this.#plan.unknown[u]!, u);
     }
@@ -202,8 +218,14 @@ class RevisionReplay {
     this.#forget();
     const { unknown, reserved, makers } = this.#plan;
     const conflict = new Set<number>();
+    const situation = this.#situation(revision);
+    if (this.#deadEnds?.has(situation) === true) {
+      this.#bearOnAll(conflict);
+      return this.#nobody(revision, { candidates: [], conflict });
+    }
     const bound = this.#plan.earliestReturn[this.#cursor.item]!;
-    const possible: number[] = [];
+    const possible = new Map<number, number>();
+    const used: number[] = [];
     const inputs: KvRequest[] = [];
     const eligible = makers.get(revision) ?? unknown.keys();
     for (const u of eligible) {
@@ -211,14 +233,20 @@ class RevisionReplay {
       const call = this.#history[unknown[u]!]!.callTime;
       if (call > bound) continue;
       if ((reserved.get(u) ?? revision) !== revision) continue;
+      if (this.#facts?.forbids(this.#history[unknown[u]!]!.input, revision) === true) continue;
       inputs.push(this.#history[unknown[u]!]!.input);
-      if (this.#usedBy[u] !== -1) conflict.add(this.#usedBy[u]!);
-      else possible.push(u);
+      if (this.#usedBy[u] !== -1) used.push(u);
+      // Of those alike, the one called first fits wherever a later one does.
+      else if (!possible.has(this.#kinds[u]!)) possible.set(this.#kinds[u]!, u);
     }
     // Those used by earlier choices count: a change of mind there would make them possible here.
+    for (const u of used) if (!this.#hasAlike(u, possible)) conflict.add(this.#usedBy[u]!);
     if (revoke >= 0) inputs.push(this.#history[revoke]!.input);
     const touches = touchedSpans(inputs, this.#store);
-    const candidates = orderedCandidates(possible, u => this.#history[unknown[u]!]!.input);
+    const candidates = orderedCandidates(
+      [...possible.values()],
+      u => this.#history[unknown[u]!]!.input,
+    );
     if (revoke >= 0) candidates.unshift(REVOKE);
     // Whether a revoke waiting here could be the maker depends on which keys had its lease.
     else if (this.#plan.itemRoles[this.#cursor.item] === Role.revoke) this.#bearOnAll(conflict);
@@ -231,12 +259,28 @@ class RevisionReplay {
       mark: this.#store.mark,
       touches,
       conflict,
+      situation,
     });
     this.#store.journaling = true;
     if (this.#tryNext()) return undefined;
     const level = this.#levels.pop()!;
     this.#settle();
+    this.#deadEnds?.add(situation);
     return this.#nobody(revision, level);
+  }
+
+  #situation(revision: number): string | null {
+    if (this.#deadEnds === null) return null;
+    const { item, time, writeTime } = this.#cursor;
+    const usedBy = this.#usedBy;
+    return this.#deadEnds.nameOf({ item, revision, time, writeTime, usedBy });
+  }
+
+  /** Whether another write that does the same, and no later, is still possible. */
+  #hasAlike(u: number, possible: ReadonlyMap<number, number>): boolean {
+    const other = possible.get(this.#kinds[u]!);
+    if (other === undefined) return false;
+    return this.#history[this.#plan.unknown[other]!]!.callTime <= this.#cursor.time;
   }
 
   /** Makes the top level's revision with its next possible candidate. */
@@ -255,8 +299,11 @@ class RevisionReplay {
       // Nothing is uncertain about this revision itself while it is being made.
       const changed = this.#store.execute(input, undefined, level.revision, op);
       if (!changed || !this.#agrees(level.revision)) {
+        const spans = touchedSpans([input], this.#store);
+        const broken = changed ? this.#brokenFact(level.revision) : undefined;
+        if (broken !== undefined) spans.push(this.#store.span(broken, undefined));
         this.#store.undo(level.mark);
-        for (const earlier of this.#bearing(touchedSpans([input], this.#store), false)) {
+        for (const earlier of this.#bearing(spans, false)) {
           if (earlier !== index) level.conflict.add(earlier);
         }
         continue;
@@ -299,11 +346,23 @@ class RevisionReplay {
       if (value === null ? kv !== null : kv?.modRevision !== revision) return false;
       if (typeof value === 'string' && kv!.value !== value) return false;
     }
-    return true;
+    return this.#brokenFact(revision) === undefined;
+  }
+
+  /** A key that is now what a later answer says it was not. */
+  #brokenFact(revision: number): string | undefined {
+    const facts = this.#facts?.at(revision) ?? [];
+    const kv = (key: string) => this.#store.get(this.#store.keyId(key));
+    return facts.find(fact => !allows(fact, kv(fact.key), revision))?.key;
   }
 
   /** Goes back to the latest level that bears on the failure and has another candidate. */
   #goBack(conflict: Set<number>): boolean {
+    this.#failures += 1;
+    if (this.#deadEnds === null && this.#failures > this.#failuresFree) {
+      this.#deadEnds = new DeadEnds(this.#history, this.#plan, this.#store, this.#kinds);
+      this.#facts = new Facts(this.#history, this.#plan, this.#watched);
+    }
     while (conflict.size > 0) {
       const target = Math.max(...conflict);
       if (target < this.#forgotten) {
@@ -320,6 +379,7 @@ class RevisionReplay {
       conflict = level.conflict;
       this.#levels.pop();
       this.#settle();
+      this.#deadEnds?.add(level.situation);
     }
     return false;
   }
@@ -402,7 +462,7 @@ class RevisionReplay {
     };
   }
 
-  #nobody(revision: number, level: Level): Failure {
+  #nobody(revision: number, level: Pick<Level, 'candidates' | 'conflict'>): Failure {
     const item = this.#cursor.item;
     const seenBy = this.#plan.itemOps[item]!;
     const operations = this.#cursor.lastWriter < 0 ? [seenBy] : [this.#cursor.lastWriter, seenBy];

@@ -14,6 +14,7 @@ export interface LinearizabilityOptions {
   readonly hashMask?: number | undefined;
 }
 
+/** A part that was not judged to its end, since another one is illegal, is undecided. */
 export interface PartResult {
   /** The key of the part, '' if the model has none. */
   readonly key: string;
@@ -45,29 +46,70 @@ export function checkLinearizable<S, In, Out>(
 ): LinearizabilityResult {
   assertHistory(history);
   const parts = [...partition(history, model)].sort((a, b) => a[1].length - b[1].length);
-  let budget = options.stepsMax ?? STEPS_MAX_DEFAULT;
-  const results: PartResult[] = [];
-  for (const [key, operations] of parts) {
-    // Small parts first, each with an equal share of what is left: one hard part cannot starve
-    // the others, and inherits what they did not need.
-    const share = Math.ceil(budget / (parts.length - results.length));
-    const result = searchOrder(
-      operations.map(i => history[i]!),
-      model,
-      {
-        stepsMax: share,
-        memoWordsMax: (options.memoBytesMax ?? MEMO_BYTES_MAX_DEFAULT) / 4,
-        hashMask: options.hashMask,
-      },
-    );
-    budget = Math.max(0, budget - result.steps);
-    results.push({ ...result, key, operations, order: result.order.map(i => operations[i]!) });
+  const search = new PartsSearch(history, model, parts, options);
+  return search.run();
+}
+
+/** Steps that each part may take before any part may take more. */
+const FIRST_SLICE = 100_000;
+const SLICE_FACTOR = 10;
+
+/**
+ * Parts differ in how hard they are by orders of magnitude, and one illegal part decides. So each is
+ * tried with few steps before any is tried with many, and the first that is illegal ends it all.
+ */
+class PartsSearch<S, In, Out> {
+  readonly #history: readonly Operation<In, Out>[];
+  readonly #model: Model<S, In, Out>;
+  readonly #options: LinearizabilityOptions;
+  readonly #parts: PartResult[];
+  #budget: number;
+
+  constructor(
+    history: readonly Operation<In, Out>[],
+    model: Model<S, In, Out>,
+    parts: readonly (readonly [string, number[]])[],
+    options: LinearizabilityOptions,
+  ) {
+    this.#history = history;
+    this.#model = model;
+    this.#options = options;
+    this.#budget = options.stepsMax ?? STEPS_MAX_DEFAULT;
+    this.#parts = parts.map(([key, operations]) => {
+      return { key, operations, verdict: 'undecided', steps: 0, order: [] };
+    });
   }
-  return {
-    verdict: worst(results),
-    steps: results.reduce((n, r) => n + r.steps, 0),
-    parts: results,
-  };
+
+  run(): LinearizabilityResult {
+    for (let slice = FIRST_SLICE; this.#budget > 0; slice *= SLICE_FACTOR) {
+      const open = [...this.#parts.keys()].filter(i => this.#parts[i]!.verdict === 'undecided');
+      if (open.length === 0 || !this.#round(open, slice)) break;
+    }
+    const steps = this.#parts.reduce((n, part) => n + part.steps, 0);
+    return { verdict: worst(this.#parts), steps, parts: this.#parts };
+  }
+
+  /** False once a part is illegal. */
+  #round(open: readonly number[], slice: number): boolean {
+    for (let n = 0; n < open.length && this.#budget > 0; n++) {
+      // An equal share of what is left: one hard part cannot starve the others.
+      const share = Math.ceil(this.#budget / (open.length - n));
+      const part = this.#try(this.#parts[open[n]!]!, Math.min(slice, share));
+      this.#parts[open[n]!] = part;
+      if (part.verdict === 'illegal') return false;
+    }
+    return true;
+  }
+
+  #try(part: PartResult, stepsMax: number): PartResult {
+    const { memoBytesMax = MEMO_BYTES_MAX_DEFAULT, hashMask } = this.#options;
+    const operations = part.operations.map(i => this.#history[i]!);
+    const limits = { stepsMax, memoWordsMax: memoBytesMax / 4, hashMask };
+    const { verdict, steps, order } = searchOrder(operations, this.#model, limits);
+    this.#budget -= steps;
+    const inHistory = order.map(i => part.operations[i]!);
+    return { ...part, verdict, steps: part.steps + steps, order: inHistory };
+  }
 }
 
 /** Indexes by key, without failed operations and reads whose answer nobody saw. */

@@ -1,5 +1,6 @@
 // Where broken promises are reported. The first one counts: what follows a violation is noise.
 
+import type { Explanation } from '../check/explain.ts';
 import type { NodeId } from '../raft/types.ts';
 import type { FaultClass, Violation } from './types.ts';
 import type { World } from './world.ts';
@@ -25,9 +26,10 @@ export class Judge {
     this.checks[property] = (this.checks[property] ?? 0) + 1;
   }
 
-  fail(property: string, node: NodeId, message: string): void {
+  fail(property: string, node: NodeId, message: string, explanation?: Explanation): void {
     if (this.violation !== null) return;
-    this.violation = { property, message, timeMs: this.#world.nowMs, node };
+    const explained = explanation === undefined ? {} : { explanation };
+    this.violation = { property, message, timeMs: this.#world.nowMs, node, ...explained };
     this.#world.halted = true;
   }
 

@@ -5,7 +5,7 @@
 import type { HistoryRecorder } from '../check/history.ts';
 import { HistoryRecorder as Recorder } from '../check/history.ts';
 import type { Model } from '../check/models.ts';
-import { checkLinearizable } from '../check/wgl.ts';
+import { STEPS_MAX_DEFAULT } from '../check/wgl.ts';
 import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
 import {
@@ -23,6 +23,7 @@ import {
 import { TypedMachine } from '../node/typed-machine.ts';
 import type { LogIndex, NodeId } from '../raft/types.ts';
 import type { Judge } from './judge.ts';
+import { judgeLinearizable } from './judge-history.ts';
 import { hashBytes, type Prng } from './prng.ts';
 import type { Process } from './process.ts';
 import { simulateWorkload } from './run.ts';
@@ -242,11 +243,8 @@ class OwnWorkload<M extends AnyStateMachine> implements Workload {
     const { model } = this.#own;
     if (model === undefined) return;
     const { judge } = this.#parts;
-    const { verdict } = checkLinearizable(this.#history.history(), model);
-    judge.check('A-24', 0, verdict !== 'illegal', () => {
-      return 'no order of the commands explains the answers that clients got';
-    });
-    if (verdict === 'undecided') judge.mark('undecidedHistory');
+    judge.count('A-24');
+    judgeLinearizable(judge, this.#history.history(), model, STEPS_MAX_DEFAULT);
   }
 }
 

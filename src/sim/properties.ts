@@ -22,6 +22,7 @@ export const PROPERTIES = {
   'A-22': 'a read sees everything that was acknowledged before it began',
   'A-23': 'a command of a session is applied once',
   'A-24': 'the history of what clients saw is linearizable',
+  'A-24 undecided': 'the checker decides whether the history is linearizable',
   'A-25': 'what was refused is never applied',
   'A-26': 'a leader that was followed by another answers nothing under its lease',
   'A-27': 'what a node takes for durable, and acknowledges, is durable and stays so',

@@ -1,7 +1,7 @@
 // Clients of the register machine, and the judgement of what they saw: does the order of the log
 // explain it, and if not, does any? Every key by itself, by the searching checker. Values are unique, so that a stale read can't look like a fresh one.
 
-import { HistoryRecorder, type Operation as Recorded } from '../check/history.ts';
+import { HistoryRecorder } from '../check/history.ts';
 import {
   type AppendInput,
   type AppendOutput,
@@ -11,12 +11,12 @@ import {
   type Model,
   type RegisterOutput,
 } from '../check/models.ts';
-import { checkLinearizable } from '../check/wgl.ts';
 import { isExplainedBy } from '../check/witness.ts';
 import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
 import { jsonCodec } from '../node/state-machine.ts';
 import { type LogIndex, NO_DATA, type NodeId } from '../raft/types.ts';
+import { judgeLinearizable } from './judge-history.ts';
 import type { Prng } from './prng.ts';
 import type { Process } from './process.ts';
 import {
@@ -151,7 +151,8 @@ export class RegisterWorkload implements Workload {
     this.#parts.judge.count('A-24');
     // The order of the log should explain everything. Only when it does not, there is to search for
     // another one that does.
-    if (!isExplainedBy(history, model, this.#logOrder(operations))) this.#search(history, model);
+    if (isExplainedBy(history, model, this.#logOrder(operations))) return;
+    judgeLinearizable(this.#parts.judge, history, model, STEPS_MAX);
   }
 
   /** The calls that had an effect, by the entry that they are in or that they read after. */
@@ -162,21 +163,6 @@ export class RegisterWorkload implements Workload {
     });
     const order = [...places.keys()].filter(call => !Number.isNaN(places[call]));
     return order.sort((a, b) => places[a]! - places[b]! || a - b);
-  }
-
-  #search<S, In, Out>(history: readonly Recorded<In, Out>[], model: Model<S, In, Out>): void {
-    const { judge } = this.#parts;
-    const { parts } = checkLinearizable(history, model, { stepsMax: STEPS_MAX });
-    for (const { verdict, key, operations } of parts) {
-      if (verdict === 'undecided') judge.mark('undecidedHistory');
-      if (verdict !== 'illegal') continue;
-      const shown = operations.slice(0, 30).map(i => {
-        const { process, callTime, returnTime, input, output, outcome } = history[i]!;
-        const what = model.describe(input, outcome === 'ok' ? output : undefined);
-        return `  client ${process} [${callTime}, ${returnTime}] ${what}`;
-      });
-      judge.fail('A-24', 0, `no order explains what clients saw of ${key}:\n${shown.join('\n')}`);
-    }
   }
 
   #command(

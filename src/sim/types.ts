@@ -1,6 +1,7 @@
 // What goes into a simulation and what comes out. Plain data: a plan can be printed, changed and
 // replayed, and a result can cross a thread.
 
+import type { Explanation } from '../check/explain.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import type { NodeId } from '../raft/types.ts';
 import type { Theme } from './themes.ts';
@@ -118,6 +119,8 @@ export interface Violation {
   readonly message: string;
   readonly timeMs: number;
   readonly node: NodeId;
+  /** Of a history that no order explains: what clients saw, the contradiction marked. */
+  readonly explanation?: Explanation;
 }
 
 export interface FaultRecord {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { HistoryError } from '../history.ts';
-import { registerModel } from '../models.ts';
+import { appendModel, registerModel } from '../models.ts';
 import { checkLinearizable } from '../wgl.ts';
 import { EdnError, readEdn } from './edn.ts';
-import { readJepsenRegister } from './jepsen.ts';
+import { readJepsenAppend, readJepsenRegister } from './jepsen.ts';
 import { readJsonLines, writeJsonLines } from './json-lines.ts';
 
 describe('EDN', () => {
@@ -65,6 +65,25 @@ INFO  jepsen.util - 2	:ok	:read	VALUE
     expect(history).toHaveLength(2);
     expect(history[1]).toMatchObject({ process: 1, outcome: 'ok', output: { value: 3 } });
     expect(readJepsenRegister(`[${edn}]`)).toEqual(history);
+  });
+
+  test('texts by key are read and judged, and a get of nothing is an empty text', () => {
+    const text = (seen: string) => `
+{:process 0, :type :invoke, :f :get, :key "a", :value nil}
+{:process 0, :type :ok, :f :get, :key "a", :value nil}
+{:process 0, :type :invoke, :f :append, :key "a", :value "x"}
+{:process 1, :type :invoke, :f :put, :key 7, :value "z"}
+{:process 0, :type :ok, :f :append, :key "a", :value "x"}
+{:process 0, :type :invoke, :f :get, :key "a", :value nil}
+{:process 0, :type :ok, :f :get, :key "a", :value "${seen}"}
+`;
+    const history = readJepsenAppend(text('x'));
+    expect(history.map(op => op.outcome)).toEqual(['ok', 'ok', 'unknown', 'ok']);
+    expect(history[2]!.input).toEqual({ kind: 'put', key: '7', value: 'z' });
+    const verdict = (seen: string) =>
+      checkLinearizable(readJepsenAppend(text(seen)), appendModel()).verdict;
+    expect([verdict('x'), verdict('')]).toEqual(['legal', 'illegal']);
+    expect(() => readJepsenAppend('{:process 0, :type :invoke, :f :get}')).toThrow(HistoryError);
   });
 
   test('a cas that failed with an error tells nothing of the state', () => {

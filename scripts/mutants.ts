@@ -3,6 +3,7 @@
 //
 //   --only NAME,NAME   these mutants        --seeds N   seeds for each (2000)
 //   --jobs N           at once (2)          --write     rewrite the table in docs/MUTANTS.md
+//   --property ID      with this property as the only one that is judged
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     seeds: { type: 'string', default: '2000' },
     jobs: { type: 'string', default: '2' },
+    property: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 });
@@ -114,6 +116,7 @@ function runHunt(file: string, { stack }: Mutant, seeds: number): Promise<Hunt> 
   return new Promise(done => {
     const stdio: ['ignore', 'pipe', 'pipe', 'ipc'] = ['ignore', 'pipe', 'pipe', 'ipc'];
     const args = ['--max-old-space-size=2048', file, stack, '1', String(seeds)];
+    if (values.property !== undefined) args.push(values.property);
     const child = spawn(process.execPath, args, { stdio });
     let output = '';
     let errors = '';

@@ -311,6 +311,13 @@ describe('what Raft must not do is named', () => {
     expect(c.rules).not.toEqual([]);
   });
 
+  test('saying that it would vote for a log that is behind', () => {
+    c.lead();
+    c.deliver(ask([3, 2, 2], START, true));
+    c.model.send(vote([2, 3, 2], true));
+    expect(c.rules).toEqual(['HandleRequestVoteRequest']);
+  });
+
   test('a message that was never sent, or to another server', () => {
     c.receive(ask([1, 2, 1]), {});
     c.model.send(ask([1, 3, 1], START, true));

@@ -29,7 +29,7 @@ import {
   sameConfig,
   sameEntry,
 } from './raft-spec-log.ts';
-import { isUpToDate, mayChange, place, Server } from './raft-spec-server.ts';
+import { isUpToDate, mayChange, place, type Server, Servers } from './raft-spec-server.ts';
 import {
   type Append,
   INSTALLED,
@@ -48,7 +48,7 @@ const NOTHING: readonly SpecEntry[] = [];
 
 export class RaftModel {
   readonly #tell: (violation: SpecViolation) => void;
-  readonly #servers = new Map<ServerId, Server>();
+  readonly #servers = new Servers();
   /** Every message ever sent: the network may lose, delay and repeat, but not invent. */
   readonly #sent = new Set<number>();
   readonly #leaders = new Map<number, ServerId>();
@@ -61,15 +61,6 @@ export class RaftModel {
     this.#tell = tell;
   }
 
-  #server(id: ServerId): Server {
-    let s = this.#servers.get(id);
-    if (s === undefined) {
-      s = new Server(id);
-      this.#servers.set(id, s);
-    }
-    return s;
-  }
-
   #forbid(s: Server, rule: string, message: string): void {
     this.#tell({ server: s.id, rule, message: `${rule} forbids that server ${s.id} ${message}` });
   }
@@ -78,7 +69,7 @@ export class RaftModel {
 
   /** Restart(i), and Init for a server that has never written. */
   restart(id: ServerId, found: SpecRecovered, commitIndex: number, asks = true): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     const before = s.commitIndex;
     s.asks = asks;
     // [disk]
@@ -100,7 +91,7 @@ export class RaftModel {
 
   /** All that the server has decided goes to its disk. */
   write(id: ServerId, { hardState, entries, snapshot }: SpecWrite): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     const term = hardState?.currentTerm ?? s.disk.newest.term;
     const votedFor = hardState?.votedFor ?? s.disk.newest.votedFor;
     if (term !== s.term || votedFor !== s.votedFor) {
@@ -119,18 +110,18 @@ export class RaftModel {
 
   /** The oldest write of this server is durable. */
   written(id: ServerId): void {
-    this.#server(id).disk.complete();
+    this.#servers.get(id).disk.complete();
   }
 
   // -------------------------------------------------------------------- steps
 
   /** Any step but the receipt of a message: a tick, a request of a client, a finished write. */
   step(id: ServerId, now: SpecState, appended: readonly SpecEntry[]): void {
-    this.#internal(this.#server(id), now, appended, false, 'a step of its own');
+    this.#internal(this.#servers.get(id), now, appended, false, 'a step of its own');
   }
 
   receive(id: ServerId, m: SpecMessage, now: SpecState, appended: readonly SpecEntry[]): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     if (m.to !== id || !this.#sent.has(keyOf(m))) {
       this.#forbid(s, 'Receive', `receives ${m.kind} of ${m.from}, which was never sent to it`);
     }
@@ -148,7 +139,7 @@ export class RaftModel {
   #handle(s: Server, m: SpecMessage, now: SpecState): void {
     switch (m.kind) {
       case 'voteRequest':
-        return m.preVote ? undefined : this.#handleRequestVoteRequest(s, m, now);
+        return m.preVote ? this.#handleQuestion(s, m) : this.#handleRequestVoteRequest(s, m, now);
       case 'voteReply':
         return this.#handleRequestVoteResponse(s, m);
       case 'append':
@@ -175,6 +166,13 @@ export class RaftModel {
     if (!granted) return;
     s.votedFor = m.from;
     s.votes.set(s.term, m.from);
+  }
+
+  /** Whether it would vote [ask], by its log as it is now. Nothing changes. */
+  #handleQuestion(s: Server, m: VoteRequest): void {
+    const free = m.term > s.term || s.votedFor === 0 || s.votedFor === m.from;
+    if (m.term < s.term || !free || !isUpToDate(m.last, s.log)) return;
+    s.promised.set(m.from, Math.max(m.term, s.promised.get(m.from) ?? 0));
   }
 
   /** A vote counts in its own term; the answer to a question [ask] speaks of the term to come. */
@@ -219,7 +217,7 @@ export class RaftModel {
 
   /** A snapshot up to `last` is complete and takes effect [snapshot]: the commits up to there arrive. */
   installSnapshot(id: ServerId, { last, config }: SpecSnapshot, now: SpecState): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     if (now.commitIndex > s.commitIndex) {
       if (this.#committed[last.index - 1]?.term !== last.term) {
         this.#forbid(s, 'InstallSnapshot', `installs ${place(last)}, which is not committed`);
@@ -332,7 +330,7 @@ export class RaftModel {
 
   /** What a leader itself takes for the match of another: no more than was acknowledged. */
   matchIndex(id: ServerId, other: ServerId, match: number): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     const known = s.match.get(other) ?? 0;
     if (s.role !== 'leader' || match <= known) return;
     const text = `takes ${match} for the match of ${other}, which acknowledged ${known}`;
@@ -348,8 +346,7 @@ export class RaftModel {
     if (entry.term !== s.term) this.#forbid(s, rule, `appends entry ${index} of ${entry.term}`);
     if (entry.config !== null) {
       const change = `changes the configuration at ${index}`;
-      if (!mayChange(s))
-        this.#forbid(s, rule, `${change} before its last one or its term is committed`);
+      if (!mayChange(s)) this.#forbid(s, rule, `${change} before the last one has settled`);
       const meet = quorumsMeet(log.config, entry.config);
       if (!meet) this.#forbid(s, rule, `${change} to one whose quorums need not meet the old ones`);
     }
@@ -362,13 +359,11 @@ export class RaftModel {
   #advanceCommitIndex(s: Server, to: number): void {
     const rule = 'AdvanceCommitIndex';
     if (to <= s.commitIndex) return;
-    if (s.role !== 'leader') {
-      return this.#forbid(s, rule, `commits ${to} as a ${s.role}`);
-    }
-    const { log, disk } = s;
-    const holds = (server: ServerId) => {
-      return (server === s.id ? disk.durableIndex : (s.match.get(server) ?? 0)) >= to;
-    };
+    if (s.role !== 'leader') return this.#forbid(s, rule, `commits ${to} as a ${s.role}`);
+    const { log } = s;
+    // [disk]: the own copy counts as far as it is durable.
+    const match = (id: ServerId) => (id === s.id ? s.disk.durableIndex : (s.match.get(id) ?? 0));
+    const holds = (id: ServerId) => match(id) >= to;
     if (!isQuorum(log.config, holds)) this.#forbid(s, rule, `commits ${to}, which no quorum holds`);
     if (log.termAt(to) !== s.term) {
       this.#forbid(s, rule, `commits ${to} of term ${log.termAt(to)} by counting`);
@@ -396,7 +391,7 @@ export class RaftModel {
 
   /** These entries are given to the state machine: committed ones, and durable here [disk]. */
   apply(id: ServerId, first: number, entries: readonly SpecEntry[]): void {
-    const s = this.#server(id);
+    const s = this.#servers.get(id);
     const last = first + entries.length - 1;
     const done = last <= s.commitIndex && last <= s.disk.durableIndex;
     if (!done) this.#forbid(s, 'Apply', `applies entry ${last}, committed to ${s.commitIndex}`);
@@ -412,15 +407,17 @@ export class RaftModel {
 
   /** A message leaves. Its server may have gone on since it was made: it is judged by what it was. */
   send(m: SpecMessage): void {
-    const s = this.#server(m.from);
+    const s = this.#servers.get(m.from);
     this.#sent.add(keyOf(m));
     switch (m.kind) {
       case 'voteRequest':
         return m.preVote ? undefined : this.#sendRequestVote(s, m);
       case 'voteReply':
-        return m.preVote ? undefined : this.#sendVote(s, m);
+        return m.preVote ? this.#sendAnswer(s, m) : this.#sendVote(s, m);
       case 'append':
         return this.#sendAppendEntries(s, m);
+      case 'appendRejected':
+        return this.#sendTerm(s, m.term);
       case 'appendAccepted':
         return this.#sendAcknowledgement(s, m.term, m.match);
       case 'snapshotReply':
@@ -442,8 +439,13 @@ export class RaftModel {
     const { last, write } = campaign;
     const own = last.index === m.last.index && last.term === m.last.term;
     if (!own) this.#forbid(s, rule, `describes its log ${place(last)} as ${place(m.last)}`);
-    if (s.disk.done < write)
-      this.#forbid(s, rule, `asks for votes before term ${m.term} is durable`);
+    if (s.disk.done < write) this.#forbid(s, rule, `asks before term ${m.term} is durable`);
+  }
+
+  /** [ask] */
+  #sendAnswer(s: Server, m: VoteReply): void {
+    if (!m.granted || (s.promised.get(m.to) ?? 0) >= m.term) return;
+    this.#forbid(s, 'HandleRequestVoteRequest', `says that it would vote for ${m.to}`);
   }
 
   /** A vote leaves once it is durable [disk]; so does a later term, after which it is given for good. */
@@ -452,8 +454,7 @@ export class RaftModel {
     const { disk } = s;
     this.#sendTerm(s, m.term);
     if (!m.granted) return;
-    if (s.votes.get(m.term) !== m.to)
-      this.#forbid(s, rule, `tells ${m.to} of a vote it never gave`);
+    if (s.votes.get(m.term) !== m.to) this.#forbid(s, rule, `has no vote for ${m.to} to tell of`);
     const durable = disk.term > m.term || disk.votedFor === m.to;
     if (!durable) this.#forbid(s, rule, `tells ${m.to} of its vote before it is durable`);
   }

@@ -26,6 +26,8 @@ export class Server {
   asks = true;
   /** Who granted a vote, or said that it would. */
   readonly granted = new Set<ServerId>();
+  /** By who asked: the newest term in which this server would vote for it [ask]. */
+  readonly promised = new Map<ServerId, number>();
   /** Leaders: how far the others' logs are known to agree. */
   readonly match = new Map<ServerId, number>();
   /** In this term the log was found equal to the leader's up to here. */
@@ -61,6 +63,19 @@ export class Server {
       this.disk.forget(index - 1);
     }
     this.log.push(entry);
+  }
+}
+
+export class Servers {
+  readonly #servers = new Map<ServerId, Server>();
+
+  get(id: ServerId): Server {
+    let server = this.#servers.get(id);
+    if (server === undefined) {
+      server = new Server(id);
+      this.#servers.set(id, server);
+    }
+    return server;
   }
 }
 

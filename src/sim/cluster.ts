@@ -6,7 +6,6 @@ import type { DriverEvents } from '../node/driver-types.ts';
 import { KontikiError } from '../node/errors.ts';
 import { DEFAULTS, type RaftConfig } from '../raft/config.ts';
 import type { Input } from '../raft/io.ts';
-import type { RaftReport } from '../raft/report.ts';
 import type { TraceEvent } from '../raft/trace.ts';
 import type { Configuration, NodeId } from '../raft/types.ts';
 import { StorageError } from '../storage/log-store.ts';
@@ -21,9 +20,14 @@ import { SimClock } from './sim-clock.ts';
 import { SimDisk } from './sim-disk.ts';
 import type { Loss } from './sim-file.ts';
 import type { SimNetwork } from './sim-network.ts';
-import { checkStep } from './state-check.ts';
 import type { Plan } from './types.ts';
-import { tracked, type WatchableCore, WatchedCore, WatchedStore } from './watched.ts';
+import {
+  type CoreWatch,
+  tracked,
+  type WatchableCore,
+  WatchedCore,
+  WatchedStore,
+} from './watched.ts';
 import type { Workload } from './workload.ts';
 import type { World } from './world.ts';
 
@@ -190,17 +194,11 @@ export class Cluster {
       replies: workload.replies,
       events: this.#events(member, incarnation),
       createCore: (config, state, appliedIndex) => {
-        member.shadow.coreBegins(appliedIndex);
-        const watch = {
-          begins: shadow.spec.begins,
-          step: (event: TraceEvent, input: Input, core: WatchableCore) => {
-            this.#step(event, input, core);
-          },
+        const watch: CoreWatch = {
+          begins: (...recovered) => member.shadow.begins(...recovered),
+          step: (...step) => this.#step(...step),
           ready: member.shadow.watchReady(shadow),
-          sample: (before: RaftReport, after: RaftReport) => {
-            checkStep(this.#parts.judge, before, after);
-            member.shadow.checkConfig(after);
-          },
+          sample: (before, after) => member.shadow.sample(before, after),
         };
         return new WatchedCore(process, watch, config, state, appliedIndex);
       },

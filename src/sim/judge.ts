@@ -11,9 +11,12 @@ export class Judge {
   readonly faults: Partial<Record<FaultClass, number>> = {};
   readonly marks: Record<string, number> = {};
   readonly #world: World;
+  readonly #only: readonly string[] | null;
 
-  constructor(world: World) {
+  /** `only`: the properties that count; null: all of them. */
+  constructor(world: World, only: readonly string[] | null = null) {
     this.#world = world;
+    this.#only = only;
   }
 
   /** `holds` was looked at; `message` is made only when it is broken. */
@@ -27,7 +30,7 @@ export class Judge {
   }
 
   fail(property: string, node: NodeId, message: string, explanation?: Explanation): void {
-    if (this.violation !== null) return;
+    if (this.violation !== null || this.#only?.includes(property) === false) return;
     const explained = explanation === undefined ? {} : { explanation };
     this.violation = { property, message, timeMs: this.#world.nowMs, node, ...explained };
     this.#world.halted = true;

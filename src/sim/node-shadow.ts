@@ -2,7 +2,9 @@
 // durable, and what is between the two. A restart must bring back the durable part, or that and
 // some of the batches in between; nothing else is a legal outcome of a crash (A-28).
 
+import type { RaftConfig } from '../raft/config.ts';
 import type { Ready } from '../raft/io.ts';
+import type { PlacedConfig } from '../raft/log.ts';
 import type { RaftReport } from '../raft/report.ts';
 import type {
   Entry,
@@ -15,9 +17,13 @@ import type {
 } from '../raft/types.ts';
 import { NO_NODE } from '../raft/types.ts';
 import type { LogBatch } from '../storage/log-store.ts';
+import { describe, quorumsMeet } from './quorums.ts';
+import { recoveryFault } from './recovery-check.ts';
+import { look, Matches, outgrown } from './samples.ts';
 import type { Shadow } from './shadow.ts';
 import { chain, ShadowLog } from './shadow-log.ts';
-import type { CoreWatch } from './watched.ts';
+import { checkStep } from './state-check.ts';
+import type { CoreWatch, Cursors } from './watched.ts';
 
 interface Vote {
   readonly term: Term;
@@ -53,8 +59,15 @@ export class NodeShadow {
   /** The first entry that a write under way replaces; Infinity when none does. */
   firstUnderWay = Infinity;
   #notedCommit: LogIndex = 0;
-  /** Where configurations stand in the log that was handed over, and the one before it. */
-  #configs: LogIndex[] = [0];
+  /** The newest complete snapshot file of the store that runs. */
+  newestFile: () => SnapshotMeta | null = () => null;
+  /** Ticks since it heard a leader; below `electionTicks` it sticks to that one. */
+  ticksSilent = 0;
+  electionTicks = 0;
+  #config: RaftConfig | null = null;
+  readonly #matches = new Matches();
+  /** The configurations in the log that was handed over, and the one before it. */
+  #configs: PlacedConfig[] = [];
   readonly #shadow: Shadow;
   /** Handed over, not called durable; in order. */
   #pending: Change[] = [];
@@ -85,11 +98,32 @@ export class NodeShadow {
     };
   }
 
-  /** A new core begins, with a state machine that stands at this index. */
-  coreBegins(appliedIndex: LogIndex): void {
-    this.nextApplied = appliedIndex + 1;
+  /** A new core begins with what storage recovered and the state machine holds. */
+  begins(config: RaftConfig, state: PersistentState, cursors: Cursors): void {
+    const { judge, committed, spec } = this.#shadow;
+    this.electionTicks = config.checkQuorum ? config.electionTicks : 0;
+    this.#config = config;
+    this.#configs = configsOf(state);
+    this.nextApplied = cursors.appliedIndex + 1;
     this.#notedCommit = 0;
     this.isLeader = false;
+    const recovery = { state, file: this.newestFile(), applied: cursors.appliedIndex };
+    look(judge, 'A-31', this.id, recoveryFault(recovery, committed));
+    if (state.entries.length > 0) judge.mark('recoveredLog');
+    if (state.snapshot.last.index > 0) judge.mark('recoveredSnapshot');
+    spec.begins(config, state, cursors.commitIndex);
+  }
+
+  /** Now and then: the whole state before and after a step. */
+  sample(before: RaftReport, after: RaftReport): void {
+    const { judge, spec } = this.#shadow;
+    checkStep(judge, before, after);
+    this.#checkConfig(after);
+    if (this.#config !== null) look(judge, 'A-49', this.id, outgrown(after, this.#config));
+    if (after.role !== 'leader') return;
+    const fault = this.#matches.fault(after, this, id => this.#shadow.node(id));
+    look(judge, 'A-17', this.id, fault);
+    spec.look(after);
   }
 
   /** Storage takes a batch; the result is to be called when it says that the batch is durable. */
@@ -137,7 +171,6 @@ export class NodeShadow {
     this.#dropUnderWay();
     if (match === undefined) return;
     this.durable = match.log;
-    this.#configs = configsOf(state);
     this.vote = match.vote;
     this.handed = this.durable.clone();
     this.term = Math.max(this.vote.term, 0);
@@ -162,7 +195,7 @@ export class NodeShadow {
   }
 
   /** The configuration in force must be the newest one in the log, when the log is all told. */
-  checkConfig({ last, configIndex }: RaftReport): void {
+  #checkConfig({ last, configIndex }: RaftReport): void {
     const { handed } = this;
     if (last.index !== handed.lastIndex || last.term !== handed.lastTerm) return;
     this.#shadow.judge.check('config', this.id, configIndex === this.#configIndex, () => {
@@ -172,7 +205,7 @@ export class NodeShadow {
   }
 
   get #configIndex(): LogIndex {
-    return this.#configs[this.#configs.length - 1] ?? 0;
+    return this.#configs[this.#configs.length - 1]?.index ?? 0;
   }
 
   #noteUnderWay(): void {
@@ -215,7 +248,8 @@ export class NodeShadow {
   #appendConfig(entry: Entry): void {
     const before = this.#configIndex;
     const { judge } = this.#shadow;
-    this.#configs.push(entry.index);
+    const old = this.#configs[this.#configs.length - 1]?.config;
+    this.#configs.push({ index: entry.index, config: entry.config! });
     this.#shadow.noteConfig(entry);
     if (!this.isLeader || entry.term !== this.term) return;
     judge.check('A-19', this.id, this.handed.termAt(this.commitIndex) === this.term, () => {
@@ -225,6 +259,11 @@ export class NodeShadow {
     judge.check('A-18', this.id, before <= this.commitIndex, () => {
       const text = `leader ${this.id} begins a membership change at entry ${entry.index}`;
       return `${text}, while the one at ${before} is not committed`;
+    });
+    if (old === undefined) return;
+    judge.check('A-18', this.id, quorumsMeet(old, entry.config!), () => {
+      const text = `leader ${this.id} goes from ${describe(old)} to ${describe(entry.config!)}`;
+      return `${text} at entry ${entry.index}: two quorums may decide without each other`;
     });
   }
 
@@ -238,7 +277,7 @@ export class NodeShadow {
     // IS6: a log that has the snapshot's last entry keeps what follows it.
     if (this.handed.chainAt(index) !== hash) {
       this.handed.reset(index, term, hash);
-      this.#configs = [snapshot.configIndex];
+      this.#configs = [{ index: snapshot.configIndex, config: snapshot.config }];
     }
     this.nextApplied = index + 1;
   }
@@ -340,10 +379,10 @@ function applyChange(log: ShadowLog, change: Change): void {
   for (let i = 0; i < terms.length; i++) log.push(terms[i]!, chains[i]!);
 }
 
-function configsOf({ snapshot, entries }: PersistentState): LogIndex[] {
-  const configs = [snapshot.configIndex];
-  for (const { kind, index } of entries) {
-    if (kind === 'config' && index > snapshot.last.index) configs.push(index);
+function configsOf({ snapshot, entries }: PersistentState): PlacedConfig[] {
+  const configs = [{ index: snapshot.configIndex, config: snapshot.config }];
+  for (const { index, config } of entries) {
+    if (config !== null && index > snapshot.last.index) configs.push({ index, config });
   }
   return configs;
 }

@@ -3,6 +3,10 @@
 // Math whose last bit an engine may choose, so a seed means the same on every release of Node.
 
 /** Small Fast Counter, 32 bit: 128 bits of state, one addition chain a draw. */
+const TAIL_DOUBLINGS = 10;
+/** No draw of a heavy tail is longer than so many times its mean. */
+export const HEAVY_TAIL_MAX = 2 ** (TAIL_DOUBLINGS + 1) / 9;
+
 export class Prng {
   #a: number;
   #b: number;
@@ -83,7 +87,7 @@ export class Prng {
   /** Mean about `mean`, heavy tail: each further doubling is half as likely, up to 2^10. */
   heavyTail(mean: number): number {
     // 22 leading zeros at most, so that the tail is bounded.
-    const doublings = Math.min(10, Math.clz32(this.u32()));
+    const doublings = Math.min(TAIL_DOUBLINGS, Math.clz32(this.u32()));
     return (mean / 9) * (1 + this.float()) * 2 ** doublings;
   }
 }

@@ -2,6 +2,7 @@
 
 import type { TraceEvent } from '../raft/trace.ts';
 import { AppliedTable } from './applied.ts';
+import { type CalmParts, checkElections, idleTime, isCalm } from './calm.ts';
 import { Clients } from './clients.ts';
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults.ts';
@@ -40,9 +41,9 @@ class Simulation {
   readonly #options: SimulateOptions;
   readonly #plan: Plan;
   readonly #world = new World();
-  readonly #judge = new Judge(this.#world);
-  readonly #shadow = new Shadow(this.#judge);
-  readonly #applied = new AppliedTable(this.#judge);
+  readonly #judge: Judge;
+  readonly #shadow: Shadow;
+  readonly #applied: AppliedTable;
   readonly #network: SimNetwork;
   readonly #workload: Workload;
   readonly #cluster: Cluster;
@@ -50,12 +51,18 @@ class Simulation {
   readonly #faults: Faults;
   readonly #clients: Clients;
   readonly #trace: TraceRing;
+  readonly #calm: CalmParts;
+  /** Messages that have left a node. */
+  #sent = 0;
 
   constructor(options: SimulateOptions, createWorkload: CreateWorkload) {
     this.#options = options;
     const { seed } = options;
     const plan = drawPlan(options);
     this.#plan = plan;
+    this.#judge = new Judge(this.#world, options.properties ?? null);
+    this.#shadow = new Shadow(this.#judge);
+    this.#applied = new AppliedTable(this.#judge);
     const [world, judge, shadow, applied] = [this.#world, this.#judge, this.#shadow, this.#applied];
     this.#trace = new TraceRing(options.traceMax ?? TRACE_MAX);
     this.#network = this.#createNetwork();
@@ -79,6 +86,8 @@ class Simulation {
       operator: this.#operator,
       flood: (member, count, chance) => this.#clients.flood(member, count, chance),
     });
+    const counts = () => ({ elections: shadow.elections, messages: this.#sent });
+    this.#calm = { world, plan, judge, counts };
     const only = setOf(options.only?.operations);
     this.#clients = new Clients({ ...common, cluster, applied, workload, only });
   }
@@ -98,12 +107,14 @@ class Simulation {
     const schedule = drawSchedule(seed, plan);
     this.#workload.begin?.({ world, seed, plan, cluster });
     for (const member of cluster.members) cluster.start(member);
+    if (isCalm(plan)) await idleTime(this.#calm);
     this.#clients.start();
     this.#operator.start();
     this.#faults.start(schedule, setOf(this.#options.only?.faults));
     this.#probeLater(Prng.stream(seed, 'probes'));
-    await world.runUntil(plan.durationMs * 1000);
+    await world.runUntil(world.now + plan.durationMs * 1000);
     if (this.#judge.violation !== null) return;
+    if (isCalm(plan)) checkElections(this.#calm);
     this.#faults.end();
     this.#operator.ended = true;
     if (plan.liveness) await this.#live();
@@ -159,7 +170,10 @@ class Simulation {
       encode: plan.encode,
     };
     return new SimNetwork(this.#world, Prng.stream(seed, 'network'), mood, {
-      sent: message => shadow.sent(message),
+      sent: message => {
+        this.#sent += 1;
+        shadow.sent(message);
+      },
       happened: what => judge.happened(what),
       corruptionUnnoticed: message => {
         judge.fail('corruption', message.to, `changed bytes became a message: ${message.kind}`);

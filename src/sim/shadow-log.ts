@@ -46,13 +46,6 @@ export class ShadowLog {
     return this.#base;
   }
 
-  /** The last entry of a term before this one; terms never fall along a log. */
-  lastIndexBefore(term: Term): LogIndex {
-    let at = this.#terms.length - 1;
-    while (at > 0 && this.#terms[at]! >= term) at -= 1;
-    return this.#base + at;
-  }
-
   /** Undefined before the base and after the end. */
   termAt(index: LogIndex): Term | undefined {
     return this.#terms[index - this.#base];

@@ -10,15 +10,20 @@ import type { Configuration, Entry, LogIndex, NodeId, Term } from '../raft/types
 import { NO_NODE } from '../raft/types.ts';
 import type { Judge } from './judge.ts';
 import { NodeShadow } from './node-shadow.ts';
+import { describe, hasVote, isEnough, isQuorum } from './quorums.ts';
 import { ShadowLog } from './shadow-log.ts';
 import { SpecWatch } from './spec-watch.ts';
+import { VoteWatch } from './vote-watch.ts';
 import type { LeaderCommit, WatchableCore } from './watched.ts';
 
 export class Shadow {
   readonly judge: Judge;
   /** Hashes of the committed log; grows, never changes. */
   readonly committed = new ShadowLog();
+  /** The term that each of its entries was committed in, which may be later than its own. */
+  readonly #committedIn: Term[] = [0];
   readonly spec: SpecWatch;
+  readonly #votes: VoteWatch;
   /** Configurations that were ever in a log. */
   #configs: { index: LogIndex; term: Term; config: Configuration }[] = [];
   elections = 0;
@@ -26,7 +31,7 @@ export class Shadow {
   /** Terms that a candidate began. */
   readonly #begun = new Set<Term>();
   /** Durable votes: term to voter to candidate. */
-  readonly #votes = new Map<Term, Map<NodeId, NodeId>>();
+  readonly #durableVotes = new Map<Term, Map<NodeId, NodeId>>();
   /** The one hash that a log may have up to (index, term). */
   readonly #chains = new Map<number, number>();
   readonly #nodes = new Map<NodeId, NodeShadow>();
@@ -39,6 +44,7 @@ export class Shadow {
   constructor(judge: Judge) {
     this.judge = judge;
     this.spec = new SpecWatch(judge);
+    this.#votes = new VoteWatch(judge);
   }
 
   node(id: NodeId): NodeShadow {
@@ -104,6 +110,7 @@ export class Shadow {
         return;
       }
       committed.push(term, hash);
+      this.#committedIn.push(node.term);
     }
   }
 
@@ -132,6 +139,8 @@ export class Shadow {
       judge.fail('A-14', id, `node ${id}: ${places}, last ${now.last.index}`);
     }
     if (now.role === 'leader') this.#checkLeader(node, event, core);
+    if (input.kind === 'tick') node.ticksSilent += 1;
+    else if (input.kind === 'receive') this.#votes.received(node, event, input.message, core);
     this.spec.step(event, input, core);
   }
 
@@ -180,9 +189,20 @@ export class Shadow {
       if (other.durable.chainAt(index) === hash) holders.push(other.id);
       else if (other.durable.base > index) holders.push(other.id);
     }
+    this.#countsVoters(node, config, holders, `commits entry ${index}`);
     judge.check('A-10', node.id, isQuorum(config, holders), () => {
       const text = `leader ${node.id} commits entry ${index} of term ${term}`;
       return `${text}; durable only on ${holders.join(', ') || 'no node'} of ${describe(config)}`;
+    });
+  }
+
+  /** A-20: learners and outsiders hold the log, too, and a removed node may vote: none of them counts. */
+  #countsVoters(node: NodeShadow, config: Configuration, nodes: NodeId[], does: string): void {
+    const others = nodes.filter(id => !hasVote(config, id));
+    if (others.length === 0) return;
+    const holds = isQuorum(config, nodes) || !isEnough(config, nodes);
+    this.judge.check('A-20', node.id, holds, () => {
+      return `node ${node.id} ${does} of ${describe(config)} by counting ${others}, who have no vote`;
     });
   }
 
@@ -194,15 +214,16 @@ export class Shadow {
       return `nodes ${other} and ${node.id} both lead term ${term}`;
     });
     this.#leaders.set(term, node.id);
-    const voters = [...(this.#votes.get(term) ?? [])]
+    const voters = [...(this.#durableVotes.get(term) ?? [])]
       .filter(([, candidate]) => candidate === node.id)
       .map(([voter]) => voter);
+    this.#countsVoters(node, config, voters, `leads term ${term}`);
     judge.check('A-05', node.id, isQuorum(config, voters), () => {
       const text = `node ${node.id} leads term ${term} of ${describe(config)}`;
       return `${text} with the durable votes of ${voters.join(', ') || 'nobody'}`;
     });
     // A leader of an old term that comes late need not have what later terms committed.
-    const last = this.committed.lastIndexBefore(term);
+    const last = this.#committedIn.findLastIndex(at => at < term);
     const theirs = node.handed.chainAt(last);
     const complete = theirs === this.committed.chainAt(last) || node.handed.base > last;
     judge.check('A-11', node.id, complete, () => {
@@ -214,10 +235,10 @@ export class Shadow {
 
   voteDurable(voter: NodeId, term: Term, candidate: NodeId): void {
     if (candidate === NO_NODE) return;
-    let votes = this.#votes.get(term);
+    let votes = this.#durableVotes.get(term);
     if (votes === undefined) {
       votes = new Map();
-      this.#votes.set(term, votes);
+      this.#durableVotes.set(term, votes);
     }
     const before = votes.get(voter);
     this.judge.check('A-03', voter, before === undefined || before === candidate, () => {
@@ -235,7 +256,7 @@ export class Shadow {
       // leaves is the vote.
       const isPast = this.node(m.from).vote.term > m.term;
       if (isPast) this.voteDurable(m.from, m.term, m.to);
-      const durable = this.#votes.get(m.term)?.get(m.from);
+      const durable = this.#durableVotes.get(m.term)?.get(m.from);
       this.judge.check('A-04', m.from, durable === m.to, () => {
         return `node ${m.from} tells ${m.to} of its vote in term ${m.term} before it is durable`;
       });
@@ -272,16 +293,4 @@ export class Shadow {
     const beyond = this.#configs.filter(({ index }) => index > committed.lastIndex);
     return [newest.config, ...beyond.map(({ config }) => config)];
   }
-}
-
-export function isQuorum(config: Configuration, nodes: readonly NodeId[]): boolean {
-  return isMajority(config.voters, nodes) && isMajority(config.outgoing, nodes);
-}
-
-function isMajority(of: readonly NodeId[], nodes: readonly NodeId[]): boolean {
-  return of.length === 0 || of.filter(id => nodes.includes(id)).length * 2 > of.length;
-}
-
-function describe({ voters, outgoing }: Configuration): string {
-  return outgoing.length === 0 ? `{${voters}}` : `{${voters} and ${outgoing}}`;
 }

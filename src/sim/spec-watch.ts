@@ -2,13 +2,15 @@
 // write and every message is told to it, and the first step that it forbids breaks the property `spec`.
 
 import { RaftModel } from '../check/raft-model.ts';
+import type { RaftConfig } from '../raft/config.ts';
 import type { Input } from '../raft/io.ts';
 import type { Message } from '../raft/messages.ts';
+import type { RaftReport } from '../raft/report.ts';
 import type { TraceEvent } from '../raft/trace.ts';
-import type { Entry, LogIndex, NodeId } from '../raft/types.ts';
+import type { Entry, LogIndex, NodeId, PersistentState } from '../raft/types.ts';
 import type { LogBatch } from '../storage/log-store.ts';
 import type { Judge } from './judge.ts';
-import type { CoreWatch, WatchableCore } from './watched.ts';
+import type { WatchableCore } from './watched.ts';
 
 const NONE: readonly Entry[] = [];
 
@@ -22,9 +24,9 @@ export class SpecWatch {
   }
 
   /** A core begins with what its storage recovered. */
-  readonly begins: CoreWatch['begins'] = (config, state, commitIndex) => {
-    this.#model.restart(config.id, state, commitIndex, config.preVote);
-  };
+  begins({ id, preVote }: RaftConfig, state: PersistentState, commitIndex: LogIndex): void {
+    this.#model.restart(id, state, commitIndex, preVote);
+  }
 
   step({ node, was, now }: TraceEvent, input: Input, core: WatchableCore): void {
     this.steps += 1;
@@ -42,6 +44,11 @@ export class SpecWatch {
       const grown = now.last.index > was.last.index;
       model.step(node, now, grown ? between(was.last.index, now.last.index, core) : NONE);
     }
+  }
+
+  /** Now and then: what a leader itself takes the others' logs for. */
+  look({ id, progress }: RaftReport): void {
+    for (const peer of progress) this.#model.matchIndex(id, peer.id, peer.matchIndex);
   }
 
   handedOver(node: NodeId, batch: LogBatch): void {

@@ -106,6 +106,8 @@ export interface SimulateOptions {
     readonly faults?: readonly number[];
     readonly operations?: readonly number[];
   };
+  /** Only these properties count: what would one check alone have found? */
+  readonly properties?: readonly string[];
   /** Called with every step of every core. */
   readonly onTrace?: (timeMs: number, event: TraceEvent) => void;
   /** Steps of the trace kept for the report. */

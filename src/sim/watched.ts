@@ -31,11 +31,18 @@ import type { Process } from './process.ts';
 
 /** What hears of the steps of a core. */
 export interface CoreWatch {
-  begins(config: RaftConfig, state: PersistentState, commitIndex: LogIndex): void;
+  begins(config: RaftConfig, state: PersistentState, cursors: Cursors): void;
   step(event: TraceEvent, input: Input, core: WatchableCore): void;
   ready(ready: Ready, commit: LeaderCommit | null, commitIndex: LogIndex): void;
   /** Called now and then with the whole state before and after a step. */
   sample(before: RaftReport, after: RaftReport): void;
+}
+
+/** Where a core begins. */
+export interface Cursors {
+  readonly commitIndex: LogIndex;
+  /** Of the state machine. */
+  readonly appliedIndex: LogIndex;
 }
 
 /** What a watch may ask of a core during a step; it costs more than what the event says. */
@@ -75,7 +82,7 @@ export class WatchedCore implements Core {
     this.#process = process;
     this.#watch = watch;
     this.#raft = new Raft(config, state, appliedIndex);
-    watch.begins(config, state, this.#raft.report().commitIndex);
+    watch.begins(config, state, { commitIndex: this.#raft.report().commitIndex, appliedIndex });
     this.#raft.listener = event => this.#stepped(event);
     this.#commitIndex = this.#raft.report().commitIndex;
     this.#notedCommit = 0;
@@ -143,6 +150,7 @@ export class WatchedStore implements LogStore {
     this.#store = store;
     this.#process = process;
     this.#shadow = shadow;
+    shadow.newestFile = () => store.newestSnapshot;
   }
 
   get identity(): Identity {

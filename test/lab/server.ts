@@ -16,7 +16,6 @@ import type { Shadow } from '../../src/sim/shadow.ts';
 import { SimClock } from '../../src/sim/sim-clock.ts';
 import { SimDisk } from '../../src/sim/sim-disk.ts';
 import type { Loss } from '../../src/sim/sim-file.ts';
-import { checkStep } from '../../src/sim/state-check.ts';
 import { tracked, WatchedCore, WatchedStore } from '../../src/sim/watched.ts';
 import type { World } from '../../src/sim/world.ts';
 import { openLogStore } from '../../src/storage/open.ts';
@@ -204,20 +203,19 @@ export class LabServer {
   }
 
   #watch(process: Process, ...[raft, state, applied]: CoreParts): WatchedCore {
-    const { shadow, judge } = this.#around;
+    const { shadow } = this.#around;
     const node = shadow.node(this.id);
-    node.coreBegins(applied);
     const ready = node.watchReady(shadow);
     return new WatchedCore(
       process,
       {
-        begins: shadow.spec.begins,
+        begins: (...recovered) => node.begins(...recovered),
         step: (event, input, core) => shadow.step(event, input, core),
         ready: (what, commit, commitIndex) => {
           this.#noteEntries(what.entries);
           ready(what, commit, commitIndex);
         },
-        sample: (before, after) => checkStep(judge, before, after),
+        sample: (before, after) => node.sample(before, after),
       },
       raft,
       state,

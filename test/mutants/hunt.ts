@@ -11,14 +11,14 @@ export interface Hunt {
   readonly message: string;
 }
 
-const [stack, ...range] = process.argv.slice(2);
-const [first, last] = range.map(Number) as [number, number];
+const [stack, first, last, property] = process.argv.slice(2) as [Stack, string, string, string?];
+const options = property === undefined ? { stack } : { stack, properties: [property] };
 
 let found: SimResult | null = null;
-let seed = first;
-for (; seed <= last; seed++) {
+let seed = Number(first);
+for (; seed <= Number(last); seed++) {
   process.send?.({ running: seed });
-  const result = await simulate({ seed, stack: stack as Stack });
+  const result = await simulate({ seed, ...options });
   if (result.violation === null) continue;
   found = result;
   break;
@@ -26,7 +26,7 @@ for (; seed <= last; seed++) {
 const violation = found?.violation ?? null;
 const hunt: Hunt = {
   seed,
-  seeds: seed - first + 1,
+  seeds: seed - Number(first) + 1,
   property: violation?.property ?? null,
   message: violation?.message ?? '',
 };

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { FAULT_CLASSES, sweep, workloadFor } from '../../src/sim/index.ts';
+import { FAULT_CLASSES, PROPERTIES, sweep, workloadFor } from '../../src/sim/index.ts';
 
+/** What speaks only when something is broken, and what other stacks look at. */
+const ELSEWHERE = /^(A-24 undecided|A-30|A-3[7-9]|A-4[0-3]|A-51|A-53|corruption|own)$/;
 const SHORT = { durationMs: 5000 } as const;
 
 describe('a sweep', () => {
@@ -12,6 +14,9 @@ describe('a sweep', () => {
     // A sweep that never commits or never elects proves nothing.
     expect(summary.acknowledged).toBeGreaterThan(3000);
     expect(summary.elections).toBeGreaterThan(200);
+    for (const id of Object.keys(PROPERTIES)) {
+      if (!ELSEWHERE.test(id)) expect(summary.checks[id] ?? 0, id).toBeGreaterThan(0);
+    }
   });
 
   test('30 seeds with the key-value store break nothing', { timeout: 120_000 }, async () => {
@@ -62,6 +67,9 @@ describe('a sweep', () => {
     expect(failures).toEqual([]);
     const wanted = [
       'membershipChanged',
+      'outsiderHeard',
+      'recoveredLog',
+      'recoveredSnapshot',
       'jointConfiguration',
       'snapshotInstalled',
       'leadershipTransferred',

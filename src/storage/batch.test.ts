@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ByteWriter } from '../wire/bytes.ts';
+import { crc32c } from '../wire/crc32c.ts';
 import {
   BATCH_HEADER_BYTES,
   batchBytes,
@@ -66,4 +67,26 @@ test('a header with any flipped bit is none', () => {
     expect(readBatchHeader(damaged, 0)).toBeNull();
   }
   expect(readBatchHeader(bytes.subarray(0, BATCH_HEADER_BYTES - 1), 0)).toBeNull();
+});
+
+test('the body checksum is that of all bytes behind the header', () => {
+  for (const length of [0, 1, 460, 470, 471, 472, 473, 981, 1493, 3000, 4055, 4056, 9000]) {
+    for (const align of [512, 1024, 4096]) {
+      const bytes = sealed(new Uint8Array(length).fill(201), align);
+      const { bodyCrc } = readBatchHeader(bytes, 0)!;
+      expect(bodyCrc, `length ${length}`).toBe(crc32c(bytes, BATCH_HEADER_BYTES, bytes.length));
+    }
+  }
+});
+
+test('a flipped bit anywhere in the body is noticed, in the padding as well', () => {
+  for (const length of [0, 100, 471, 475, 1200]) {
+    const bytes = sealed(new Uint8Array(length).fill(7), 1024);
+    const header = readBatchHeader(bytes, 0)!;
+    for (let bit = BATCH_HEADER_BYTES * 8; bit < bytes.length * 8; bit++) {
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      expect(readPayload(bytes, 0, bytes.length, header), `bit ${bit}`).toBeNull();
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+    }
+  }
 });

@@ -14,7 +14,7 @@
 // damage came later. That tells the two apart even for the very last batch.
 
 import type { ByteWriter } from '../wire/bytes.ts';
-import { crc32c } from '../wire/crc32c.ts';
+import { crc32c, crc32cZeros } from '../wire/crc32c.ts';
 
 export const SECTOR_BYTES = 512;
 export const BATCH_HEADER_BYTES = 40;
@@ -67,7 +67,7 @@ export function sealBatch(writer: ByteWriter, link: BatchLink, alignBytes: numbe
     bytes[at] = STAMP;
   }
   writer.patchU32(0, MAGIC);
-  writer.patchU32(8, crc32c(bytes, BATCH_HEADER_BYTES, total));
+  writer.patchU32(8, bodyCrc(bytes, 0, free, total));
   writer.patchU32(12, link.segmentCrc);
   writer.patchU32(16, link.previousCrc);
   writer.patchU32(20, payloadBytes);
@@ -108,7 +108,6 @@ export function readPayload(
   total: number,
   header: BatchHeader,
 ): Uint8Array | null {
-  if (crc32c(bytes, at + BATCH_HEADER_BYTES, at + total) !== header.bodyCrc) return null;
   const contentBytes = BATCH_HEADER_BYTES + header.payloadBytes;
   const payload = bytes.slice(at + BATCH_HEADER_BYTES, at + contentBytes);
   let free = contentBytes;
@@ -116,7 +115,35 @@ export function readPayload(
     if (free % SECTOR_BYTES === STAMP_AT) free += 1;
     payload[stamp - BATCH_HEADER_BYTES] = bytes[at + free++]!;
   }
-  return payload;
+  if (!isPadding(bytes, at, free, total)) return null;
+  return bodyCrc(bytes, at, free, total) === header.bodyCrc ? payload : null;
+}
+
+/**
+ * The checksum of the body of a batch whose content ends at `used`. Most of a small batch is padding,
+ * zeros and stamps: it is not read for this, so whoever can't be sure of it looks at it first.
+ */
+function bodyCrc(bytes: Uint8Array, at: number, used: number, total: number): number {
+  let crc = crc32c(bytes, at + BATCH_HEADER_BYTES, at + used);
+  for (let from = used; from < total; ) {
+    const stamp = from - (from % SECTOR_BYTES) + STAMP_AT;
+    crc = crc32cZeros(stamp - from, crc);
+    crc = crc32c(bytes, at + stamp, at + stamp + 1, crc);
+    from = stamp + 1;
+  }
+  return crc;
+}
+
+/** True when there are only zeros and stamps between `used` and the end. */
+function isPadding(bytes: Uint8Array, at: number, used: number, total: number): boolean {
+  for (let from = used; from < total; ) {
+    const stamp = from - (from % SECTOR_BYTES) + STAMP_AT;
+    let any = 0;
+    for (let i = at + from; i < at + stamp; i++) any |= bytes[i]!;
+    if (any !== 0) return false;
+    from = stamp + 1;
+  }
+  return true;
 }
 
 /** True when every sector of bytes[at, at + length) was written. */

@@ -272,7 +272,8 @@ class Recovery {
   /** Decides whether the place where intact batches end is the log's end; throws if not. */
   async #checkTail(segment: OpenSegment, at: number): Promise<void> {
     const { header, crc } = segment.head!;
-    const sector = await segment.reader.load(at, SECTOR_BYTES);
+    const { reader } = segment;
+    const sector = reader.held(at, SECTOR_BYTES) ?? (await reader.load(at, SECTOR_BYTES));
     const batch = `batch ${this.#sequence}`;
     const head = readBatchHeader(sector, 0);
     if (head !== null && !this.#continues(head, crc)) {
@@ -280,7 +281,8 @@ class Recovery {
     }
     if (head !== null) {
       const total = batchBytes(head.payloadBytes, header.alignBytes);
-      if (isStamped(await segment.reader.load(at, total), 0, total)) {
+      const bytes = reader.held(at, total) ?? (await reader.load(at, total));
+      if (isStamped(bytes, 0, total)) {
         throw damaged(segment.name, `${batch} was complete, but its checksum does not match`, at);
       }
     } else if (isStamped(sector, 0, SECTOR_BYTES)) {

@@ -66,7 +66,7 @@ export class Wal {
   #written: Checkpoint | null;
   #sequence: number;
   #previousCrc: number;
-  #filling: Pending = newPending(new ByteWriter(64 * 1024));
+  #filling: Pending = newPending(new ByteWriter());
   #queue: Pending[] = [];
   #queuedBytes = 0;
   #inFlight: Pending | null = null;
@@ -249,7 +249,7 @@ export class Wal {
     pending.after = this.#checkpoint();
     this.#queue.push(pending);
     this.#queuedBytes += pending.writer.length;
-    this.#filling = newPending(this.#spare ?? new ByteWriter(64 * 1024));
+    this.#filling = newPending(this.#spare ?? new ByteWriter());
     this.#spare = null;
   }
 

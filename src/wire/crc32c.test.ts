@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { crc32c } from './crc32c.ts';
+import { crc32c, crc32cZeros, ZEROS_MAX } from './crc32c.ts';
 
 /** One bit at a time, straight from the definition. */
 function slowly(bytes: Uint8Array): number {
@@ -32,5 +32,14 @@ test('a checksum may be continued over several arrays', () => {
   const bytes = Uint8Array.from({ length: 100 }, (_, i) => i);
   for (let cut = 0; cut <= 100; cut++) {
     expect(crc32c(bytes, cut, 100, crc32c(bytes, 0, cut))).toBe(crc32c(bytes));
+  }
+});
+
+test('zeros of any number are skipped to the checksum that reading them would give', () => {
+  const zeros = new Uint8Array(ZEROS_MAX);
+  for (const before of [0, 1, 0x8a91_36aa, 0xffff_ffff]) {
+    for (let count = 0; count <= ZEROS_MAX; count++) {
+      expect(crc32cZeros(count, before)).toBe(crc32c(zeros, 0, count, before));
+    }
   }
 });

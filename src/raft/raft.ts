@@ -55,6 +55,7 @@ import {
   transferLeadership,
 } from './transfer.ts';
 import {
+  type Configuration,
   type Entry,
   type HardState,
   type LogIndex,
@@ -181,6 +182,11 @@ export class Raft {
 
   get currentTerm(): Term {
     return this.#core.currentTerm;
+  }
+
+  /** The configuration in force. */
+  get membership(): Configuration {
+    return this.#core.membership;
   }
 
   get isLeader(): boolean {

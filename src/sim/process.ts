@@ -32,6 +32,10 @@ export class Process {
   #turns: (() => void)[] = [];
   readonly #turnUs: number;
   #turnScheduled = false;
+  readonly #runScheduled = () => {
+    this.#turnScheduled = false;
+    this.#runTurns();
+  };
 
   constructor(world: World, node: NodeId, turnUs: number) {
     this.world = world;
@@ -73,10 +77,7 @@ export class Process {
       this.#turns.push(run);
       if (this.#turnScheduled) return;
       this.#turnScheduled = true;
-      this.world.after(this.#turnUs, 'turn', this, () => {
-        this.#turnScheduled = false;
-        this.#runTurns();
-      });
+      this.world.after(this.#turnUs, 'turn', this, this.#runScheduled);
       return;
     }
     this.#turns.push(run);

@@ -2,6 +2,7 @@
 // appended to. Small, so that a run's time goes into consensus; hashed after every command, so that
 // two replicas that differ are noticed at the first entry.
 
+import type { ReplyCodec } from '../node/driver-types.ts';
 import type { ApplyBatch, Machine } from '../node/machine.ts';
 import type { Entry, LogId } from '../raft/types.ts';
 import { ORIGIN } from '../raft/types.ts';
@@ -33,14 +34,22 @@ const decoder = new TextDecoder();
 
 export function encodeRegisterCommand(command: RegisterCommand): Uint8Array {
   const bytes = new Uint8Array(COMMAND_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, command.kind);
-  view.setUint32(1, command.operation);
-  view.setUint32(5, command.key);
-  view.setUint32(9, command.value);
-  view.setUint32(13, command.from);
+  bytes[0] = command.kind;
+  putU32(bytes, 1, command.operation);
+  putU32(bytes, 5, command.key);
+  putU32(bytes, 9, command.value);
+  putU32(bytes, 13, command.from);
   return bytes;
 }
+
+/** What a command answers: whether a compare-and-set did it; null for the others. */
+const RESULTS: readonly (boolean | null)[] = [null, false, true];
+const REPLIES = RESULTS.map((_, i) => Uint8Array.of(i));
+
+export const registerReplies: ReplyCodec = {
+  encode: result => REPLIES[RESULTS.indexOf(result as boolean | null)]!,
+  decode: bytes => RESULTS[bytes[0]!],
+};
 
 export class RegisterMachine implements Machine {
   applied: LogId = ORIGIN;
@@ -225,6 +234,13 @@ export class RegisterMachine implements Machine {
 interface Text {
   readonly text: string;
   readonly hash: number;
+}
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
 
 function u32(bytes: Uint8Array, at: number): number {

@@ -12,9 +12,7 @@ import {
   type RegisterOutput,
 } from '../check/models.ts';
 import { isExplainedBy } from '../check/witness.ts';
-import type { ReplyCodec } from '../node/driver-types.ts';
 import type { Machine } from '../node/machine.ts';
-import { jsonCodec } from '../node/state-machine.ts';
 import { type LogIndex, NO_DATA, type NodeId } from '../raft/types.ts';
 import { judgeLinearizable } from './judge-history.ts';
 import type { Prng } from './prng.ts';
@@ -26,6 +24,7 @@ import {
   encodeRegisterCommand,
   type RegisterCommand,
   RegisterMachine,
+  registerReplies,
   WRITE,
 } from './register-machine.ts';
 import type { MachineCell, Operation, Workload, WorkloadParts } from './workload.ts';
@@ -41,7 +40,7 @@ type Input =
   | { readonly of: 'text'; readonly key: number; readonly input: AppendInput };
 
 export class RegisterWorkload implements Workload {
-  readonly replies = jsonCodec as ReplyCodec;
+  readonly replies = registerReplies;
   readonly #parts: WorkloadParts;
   readonly #registers = new HistoryRecorder<KeyedRegisterInput, RegisterOutput>();
   readonly #texts = new HistoryRecorder<AppendInput, AppendOutput>();

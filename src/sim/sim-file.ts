@@ -6,6 +6,8 @@ import type { Prng } from './prng.ts';
 
 export const SECTOR_BYTES = 512;
 const SIZE_MAX = 256 * 1024 * 1024;
+const FIRST_BYTES = 8192;
+const NOTHING = new Uint8Array(0);
 
 /** A write, or a new size. */
 type Change = { readonly offset: number; readonly bytes: Uint8Array } | number;
@@ -16,7 +18,9 @@ export type Loss = 'lost' | 'kept' | 'torn';
 /** Bytes beyond the array up to `size` are zeros, so that preallocation costs nothing. */
 class Image {
   size = 0;
-  #bytes = new Uint8Array(0);
+  #bytes: Uint8Array = NOTHING;
+  /** Another image has the same bytes: whoever writes first makes a copy. */
+  #isShared = false;
 
   get written(): Uint8Array {
     return this.#bytes;
@@ -31,13 +35,16 @@ class Image {
 
   write(offset: number, bytes: Uint8Array): void {
     const end = offset + bytes.length;
-    if (end > this.#bytes.length) this.#reserve(end);
+    if (this.#isShared || end > this.#bytes.length) this.#reserve(end);
     this.#bytes.set(bytes, offset);
     if (end > this.size) this.size = end;
   }
 
   resize(size: number): void {
-    if (size < this.#bytes.length) this.#bytes.fill(0, size);
+    if (size < this.#bytes.length) {
+      if (this.#isShared) this.#reserve(size);
+      this.#bytes.fill(0, size);
+    }
     this.size = size;
   }
 
@@ -49,15 +56,20 @@ class Image {
   clone(): Image {
     const copy = new Image();
     copy.size = this.size;
-    copy.#bytes = this.#bytes.slice();
+    copy.#bytes = this.#bytes;
+    copy.#isShared = true;
+    this.#isShared = true;
     return copy;
   }
 
+  /** Bytes of its own, at least up to `end`. */
   #reserve(end: number): void {
     if (end > SIZE_MAX) throw new RangeError('a simulated file has grown beyond all reason');
-    const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length, 4096));
-    larger.set(this.#bytes);
-    this.#bytes = larger;
+    const { length } = this.#bytes;
+    const own = new Uint8Array(end <= length ? length : Math.max(end, 2 * length, FIRST_BYTES));
+    own.set(this.#bytes);
+    this.#bytes = own;
+    this.#isShared = false;
   }
 }
 

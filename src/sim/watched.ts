@@ -133,7 +133,7 @@ export class WatchedCore implements Core {
     if (now.commitIndex > was.commitIndex) {
       this.#commitIndex = now.commitIndex;
       if (was.role === 'leader' && was.term === now.term) {
-        const { config } = this.#raft.report();
+        const { membership: config } = this.#raft;
         this.#leaderCommit = { term: now.term, index: now.commitIndex, config };
       }
     }

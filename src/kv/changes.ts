@@ -23,8 +23,8 @@ export type ChangeListener = (changes: readonly Change[]) => void;
 
 export interface History {
   readonly changes: Change[];
-  /** The first revision not looked at; null when all of the range was. */
-  readonly next: number | null;
+  /** The first change not looked at; null when there is none. */
+  readonly next: Revision | null;
 }
 
 /** A change as its log record tells it. */
@@ -45,19 +45,15 @@ export function previousKv(view: View, change: Change, compactRevision: number):
   return kvAtRevision(view, change.previous) ?? null;
 }
 
-/** Changes of revisions from `from` to `to`, about `max` at a time, never a part of a revision. */
-export function readHistory(view: View, from: number, to: number, max: number): History {
+/** Up to `max` changes from `from` on, to the end of revision `to`. */
+export function readHistory(view: View, from: Revision, to: number, max: number): History {
   const changes: Change[] = [];
-  const cursor = view.scan(Table.LOG, revisionKey(from, 0), revisionKey(to + 1, 0));
-  let next: number | null = null;
-  while (cursor.next()) {
+  const cursor = view.scan(Table.LOG, revisionKey(from.main, from.sub), revisionKey(to + 1, 0));
+  let next: Revision | null = null;
+  while (next === null && cursor.next()) {
     const revision = readRevisionKey(cursor.key);
-    const isNewRevision = revision.main !== changes.at(-1)?.revision.main;
-    if (changes.length >= max && isNewRevision) {
-      next = revision.main;
-      break;
-    }
-    changes.push(changeOf(revision, cursor.value));
+    if (changes.length < max) changes.push(changeOf(revision, cursor.value));
+    else next = revision;
   }
   cursor.close();
   return { changes, next };

@@ -204,7 +204,7 @@ describe.each([
   test('what compaction hides is not shown as a previous value, whatever is swept', () => {
     const machine = open();
     apply(machine, [put('a', '1'), put('a', '2'), put('a', '3'), put('a', '4')]);
-    const { changes } = machine.history(2, 5, 100);
+    const { changes } = machine.history({ main: 2, sub: 0 }, 5, 100);
     apply(machine, [compact(3)]);
     const before = changes.map(change => machine.previousKv(change));
     expect(before.map(kv => kv && text(decodeKeyValue(kv).value))).toEqual([null, null, '2', '3']);

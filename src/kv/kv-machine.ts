@@ -16,6 +16,7 @@ import {
 import { applyCommand, type CommandResult, LongCommand } from './command.ts';
 import { HashJob, type HashResult } from './hash.ts';
 import type { RangeJob } from './range.ts';
+import type { Revision } from './record.ts';
 import type { Job } from './removal-jobs.ts';
 import { readImage, writeImage } from './snapshot-stream.ts';
 import { Store } from './store.ts';
@@ -158,8 +159,11 @@ export class KvMachine {
     this.#restored = restored;
   }
 
-  /** Past changes, inclusive bounds; both at or above the compacted revision. */
-  history(from: number, to: number, max: number): History {
+  /**
+   * Past changes from `from` on, to the end of revision `to`; both at or above the compacted one.
+   * What it leaves may begin inside of a revision.
+   */
+  history(from: Revision, to: number, max: number): History {
     return readHistory(this.#backend, from, to, max);
   }
 

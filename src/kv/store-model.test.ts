@@ -27,11 +27,13 @@ import {
 import { encodeLeaseGrantRequest, encodeLeaseRevokeRequest } from '../api/lease-codec.ts';
 import { toBytes } from '../api/proto-writer.ts';
 import { encodeTxnRequest } from '../api/txn-codec.ts';
+import type { History } from './changes.ts';
 import { checkTxn } from './check.ts';
 import { CommandTag, encodeCommand } from './command.ts';
 import { KvMachine } from './kv-machine.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
 import { MemoryBackend } from './memory-backend.ts';
+import type { Revision } from './record.ts';
 
 type Command =
   | { tag: 'put'; request: PutRequest }
@@ -441,9 +443,9 @@ class Generator {
 /** All the changes that history() gives for what can still be watched. */
 function replayed(machine: KvMachine, from: number): string[] {
   const seen: string[] = [];
-  let next: number | null = from;
+  let next: Revision | null = { main: from, sub: 0 };
   while (next !== null) {
-    const page = machine.history(next, machine.store.revision, 7);
+    const page: History = machine.history(next, machine.store.revision, 7);
     for (const { revision, key, type } of page.changes) {
       seen.push(`${revision.main} ${latin1(key)} ${type === 1 ? 'deleted' : 'put'}`);
     }

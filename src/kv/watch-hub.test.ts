@@ -213,6 +213,66 @@ describe('a watch of the past', () => {
   });
 });
 
+describe('a revision with many changes', () => {
+  const keys = Array.from({ length: 30 }, (_, i) => `k${String(i).padStart(2, '0')}`);
+
+  function fill(machine: KvMachine): void {
+    for (const key of keys) apply(machine, put(key));
+    apply(machine, remove('k', 'l'));
+  }
+
+  test('is read in as many steps as it needs, and told as a whole', () => {
+    const w = open({ liveChangesMax: 10 });
+    const live = w.create(watch('', EVERYTHING));
+    const one = w.create(watch('k29'));
+    fill(w.machine);
+    // Too much to tell as it is made: the apply is not held up.
+    expect([live.state, one.state]).toEqual(['behind', 'behind']);
+    expect(w.taken(live)).toHaveLength(30);
+    let steps = 1;
+    while (w.hub.step(4)) {
+      expect(w.hub.take(live, 1, 1)).toBeNull();
+      steps++;
+    }
+    expect(steps).toBe(8);
+    expect(w.taken(live)).toEqual([keys.map(key => `32:${key}`).join(' ')]);
+    expect(w.taken(one)).toEqual(['31:k29=v', '32:k29']);
+  });
+
+  test('does not keep the present from those who know the past', () => {
+    const w = open();
+    fill(w.machine);
+    const behind = w.create(watch('', { ...EVERYTHING, startRevision: 32 }));
+    const live = w.create(watch('x'));
+    w.hub.step(4);
+    apply(w.machine, put('x', '1'));
+    expect(w.taken(live)).toEqual(['33:x=1']);
+    expect(readAll(w, behind, 4)).toEqual([keys.map(key => `32:${key}`).join(' '), '33:x=1']);
+  });
+
+  test.each(['snapshot', 'compaction'])(
+    'is not told in part when a %s comes between',
+    async what => {
+      const w = open();
+      fill(w.machine);
+      const watcher = w.create(watch('', { ...EVERYTHING, startRevision: 32 }));
+      w.hub.step(4);
+      apply(w.machine, put('x', '1'), compact(what === 'snapshot' ? 32 : 33));
+      while (!w.machine.sweep(100));
+      if (what === 'compaction') {
+        while (w.hub.step(4));
+        expect(watcher).toMatchObject({ state: 'ended', compactRevision: 33 });
+        expect(w.taken(watcher)).toEqual([]);
+        return;
+      }
+      const other = open();
+      await install(w.machine, other.machine);
+      await install(other.machine, w.machine);
+      expect(readAll(w, watcher, 4)).toEqual([keys.map(key => `32:${key}`).join(' '), '33:x=1']);
+    },
+  );
+});
+
 describe('etcd once failed here', () => {
   test('W01 slow_watcher_no_loss_17529: who does not take in time reads the rest later', () => {
     const w = open({ queueEventsMax: 4 });

@@ -2,11 +2,12 @@
 // once, and never a part of a revision; however slow its consumer is, and whether the changes are
 // made now or were made long ago.
 //
-//             create in the past, restored
-//      live <------------------------------ behind ----> ended
-//        \        has read everything         ^  |      (compacted)
-//         \                        has taken  |  | queue is full
-//          `---- queue is full --------------> full
+//             restored, or too much at once
+//      live -----------------------------------> behind ----> ended
+//       |  <------------------------------------   ^  |     (compacted)
+//       |        has read everything               |  |
+//       |                       consumer has taken |  | queue is full
+//       `------- queue is full -----------------> full
 //
 // The store is never held up by a watcher: who can't keep up reads the rest from the history later,
 // in steps that the owner takes in turns of its own.
@@ -14,6 +15,7 @@
 import { compareBytes } from './bytes.ts';
 import type { Change } from './changes.ts';
 import type { KvMachine } from './kv-machine.ts';
+import type { Revision } from './record.ts';
 import { rangeBound } from './version-reader.ts';
 import { WatchIndex } from './watch-index.ts';
 import { type QueueLimits, Watcher, type WatchOptions } from './watcher.ts';
@@ -22,6 +24,8 @@ const QUEUE_EVENTS_MAX = 4096;
 const QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 /** Changes that a step reads: about a millisecond. */
 const STEP_CHANGES = 512;
+/** More than this at a time is not told as it is made, but read in steps by all watchers. */
+const LIVE_CHANGES_MAX = 8192;
 const FIRST_KEY = Uint8Array.of(0);
 
 export interface WatchEvent {
@@ -39,18 +43,29 @@ export interface WatchBatch {
 }
 
 export interface WatchHubOptions extends Partial<QueueLimits> {
+  readonly liveChangesMax?: number;
   /** Called when step() has something to do again. Must only take note of it. */
   readonly work?: () => void;
+}
+
+/** Watchers that read on together. A revision with many changes takes them several steps. */
+interface Reading {
+  readonly watchers: readonly Watcher[];
+  readonly from: Revision;
+  /** Those who have gathered something of the revision at hand. */
+  readonly touched: Watcher[];
 }
 
 export class WatchHub {
   readonly #machine: KvMachine;
   readonly #limits: QueueLimits;
+  readonly #liveChangesMax: number;
   readonly #work: () => void;
   readonly #index = new WatchIndex();
   readonly #watchers = new Set<Watcher>();
   /** In the order in which they get their turn. */
   readonly #behind = new Set<Watcher>();
+  #reading: Reading | null = null;
   /**
    * The revision up to which live watchers know everything. Not the store's: that one moves on
    * inside of a batch, before its changes are told.
@@ -68,6 +83,7 @@ export class WatchHub {
       queueEventsMax: options.queueEventsMax ?? QUEUE_EVENTS_MAX,
       queueBytesMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
     };
+    this.#liveChangesMax = options.liveChangesMax ?? LIVE_CHANGES_MAX;
     this.#work = options.work ?? nothing;
     this.#revision = machine.store.revision;
     machine.changes(
@@ -148,13 +164,10 @@ export class WatchHub {
     return this.#revision;
   }
 
-  /**
-   * Reads about this many changes for those who are behind; true when it should be called again.
-   * A revision is read as a whole, however many changes it has.
-   */
+  /** Reads so many changes for those who are behind; true when it should be called again. */
   step(changesMax: number = STEP_CHANGES): boolean {
-    const first = this.#takeTurn();
-    if (first !== undefined) this.#readOn(first.next, changesMax);
+    const reading = this.#reading ?? this.#begin();
+    if (reading !== null) this.#readOn(reading, changesMax);
     this.#hasWork = this.#behind.size > 0;
     return this.#hasWork;
   }
@@ -166,45 +179,57 @@ export class WatchHub {
   // -------------------------------------------------------------------------- the present
 
   #changed(changes: readonly Change[]): void {
-    this.#tell(changes, 'live');
-    this.#revision = changes[changes.length - 1]!.revision.main;
+    const last = changes[changes.length - 1]!.revision.main;
+    if (changes.length > this.#liveChangesMax) return this.#skipTo(last);
+    this.#tell(changes, 'live', this.#touched);
+    this.#endRevision(last, this.#touched);
+    this.#revision = last;
   }
 
-  /**
-   * The store's content is another one, of a later time. Live watchers lack what lies between, and
-   * all go on after what they had: the changes of that content begin anywhere.
-   */
+  /** The store's content is another one, of a later time; where its changes begin, nobody knows. */
   #restored(): void {
+    if (this.#reading !== null) this.#breakOff(this.#reading);
+    this.#skipTo(this.#machine.store.revision);
+  }
+
+  /** Live watchers were told nothing of what lies between: they go on after what they had. */
+  #skipTo(revision: number): void {
     const before = this.#revision;
-    this.#revision = this.#machine.store.revision;
+    this.#revision = revision;
     for (const watcher of this.#watchers) {
       if (watcher.state !== 'live') continue;
       watcher.next = Math.max(watcher.next, before + 1);
-      if (watcher.next <= this.#revision) this.#fallBehind(watcher);
+      if (watcher.next <= revision) this.#fallBehind(watcher);
     }
   }
 
-  /** Queues changes of whole revisions, in order, for watchers in this state who ask for them. */
-  #tell(changes: readonly Change[], state: 'live' | 'reading'): void {
+  /**
+   * Hands changes, in order, to watchers in this state who ask for them, and ends each revision but
+   * the last one.
+   */
+  #tell(changes: readonly Change[], state: 'live' | 'reading', touched: Watcher[]): void {
     const found = this.#found;
     for (let i = 0; i < changes.length; i++) {
       const change = changes[i]!;
+      const before = changes[i - 1];
+      if (before !== undefined && before.revision.main !== change.revision.main) {
+        this.#endRevision(before.revision.main, touched);
+      }
       this.#index.find(change.key, found);
       for (let j = 0; j < found.length; j++) {
         const watcher = found[j]!;
         if (watcher.state !== state || !watcher.wants(change)) continue;
-        if (watcher.gather(change)) this.#touched.push(watcher);
+        if (watcher.gather(change)) touched.push(watcher);
       }
       found.length = 0;
-      const revision = change.revision.main;
-      if (changes[i + 1]?.revision.main !== revision) this.#endRevision(revision);
     }
   }
 
-  #endRevision(revision: number): void {
-    const touched = this.#touched;
+  #endRevision(revision: number, touched: Watcher[]): void {
     for (let i = 0; i < touched.length; i++) {
       const watcher = touched[i]!;
+      // Cancelled between two steps.
+      if (watcher.state === 'ended') continue;
       if (watcher.enqueue(revision)) continue;
       watcher.state = 'full';
       watcher.next = revision;
@@ -236,20 +261,44 @@ export class WatchHub {
     return undefined;
   }
 
-  /** All who lack nothing before `from` hear of what is read. */
-  #readOn(from: number, changesMax: number): void {
+  /** All who lack nothing before it read together with the one whose turn it is. */
+  #begin(): Reading | null {
+    const first = this.#takeTurn();
+    if (first === undefined) return null;
+    const watchers = [...this.#behind].filter(watcher => watcher.next >= first.next);
+    for (const watcher of watchers) watcher.state = 'reading';
+    return { watchers, from: { main: first.next, sub: 0 }, touched: [] };
+  }
+
+  #readOn(reading: Reading, changesMax: number): void {
+    const { watchers, from, touched } = reading;
+    if (from.main < this.#machine.store.compactRevision) return this.#breakOff(reading);
     const { changes, next } = this.#machine.history(from, this.#revision, changesMax);
-    const upTo = next === null ? this.#revision : next - 1;
-    const reading = [...this.#behind].filter(watcher => watcher.next >= from);
-    for (const watcher of reading) watcher.state = 'reading';
-    this.#tell(changes, 'reading');
-    for (const watcher of reading) {
-      // Its queue is full before the end.
+    this.#tell(changes, 'reading', touched);
+    const last = changes.at(-1)?.revision.main;
+    if (next !== null && next.main === last) {
+      this.#reading = { watchers, from: next, touched };
+      return;
+    }
+    if (last !== undefined) this.#endRevision(last, touched);
+    this.#finish(watchers, next === null ? this.#revision : next.main - 1);
+  }
+
+  /** They have been told everything up to there, but for those whose queue was full before. */
+  #finish(watchers: readonly Watcher[], upTo: number): void {
+    this.#reading = null;
+    for (const watcher of watchers) {
       if (watcher.state !== 'reading') continue;
       watcher.next = Math.max(watcher.next, upTo + 1);
       watcher.state = watcher.next > this.#revision ? 'live' : 'behind';
       if (watcher.state === 'live') this.#behind.delete(watcher);
     }
+  }
+
+  /** In the middle of a revision, of which the rest may be gone. */
+  #breakOff({ watchers, from }: Reading): void {
+    for (const watcher of watchers) watcher.forget();
+    this.#finish(watchers, from.main - 1);
   }
 
   /** Ends a watch that lacks compacted changes. The compacted revision itself can still be read. */

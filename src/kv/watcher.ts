@@ -23,7 +23,7 @@ export interface QueueLimits {
 /**
  * - `live`: told of every change as it is made;
  * - `behind`: is to read the changes that it lacks from the history;
- * - `reading`: does so in the step at hand;
+ * - `reading`: does so now, be it for several steps;
  * - `full`: the same, once its consumer has taken what is queued;
  * - `ended`: what it lacks was compacted.
  */
@@ -100,6 +100,11 @@ export class Watcher {
   /** Notes a change of the revision at hand; true for the first one. */
   gather(change: Change): boolean {
     return this.#gathered.push(change) === 1;
+  }
+
+  /** Of the revision at hand; it will be read again. */
+  forget(): void {
+    this.#gathered = [];
   }
 
   /** Queues what was gathered, or forgets it and returns false because the queue is full. */

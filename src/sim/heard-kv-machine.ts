@@ -18,6 +18,7 @@ const encoder = new TextEncoder();
 
 export interface WatchSettings {
   readonly queueEventsMax: number;
+  readonly liveChangesMax: number;
   /** Changes that a watcher which is behind reads at a time, and how often. */
   readonly changesMax: number;
   readonly stepUs: number;
@@ -49,10 +50,16 @@ export class HeardKvMachine implements Machine {
     this.#process = process;
     this.#settings = settings;
     this.#ear = ear;
-    const { queueEventsMax, sweepPerBatch } = settings;
-    const options = { sweepPerBatch, longKeysATurn: LONG_KEYS_A_TURN };
-    this.#machine = new KvMachine(new MemoryBackend(), options);
-    this.hub = new WatchHub(this.#machine, { queueEventsMax, work: () => this.#stepLater() });
+    const { queueEventsMax, liveChangesMax, sweepPerBatch } = settings;
+    this.#machine = new KvMachine(new MemoryBackend(), {
+      sweepPerBatch,
+      longKeysATurn: LONG_KEYS_A_TURN,
+    });
+    this.hub = new WatchHub(this.#machine, {
+      queueEventsMax,
+      liveChangesMax,
+      work: () => this.#stepLater(),
+    });
   }
 
   get compactRevision(): number {

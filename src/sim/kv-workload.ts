@@ -69,7 +69,7 @@ export class KvWorkload implements Workload {
           const known = this.#hashes.get(revision);
           if (known === undefined) this.#hashes.set(revision, hash);
           judge.check('A-13', node, known === undefined || known === hash, () => {
-            return `the hash of the store at revision ${revision} differs on node ${node}`;
+            return `the hash of the store at revision ${Math.floor(revision)} differs on node ${node}`;
           });
         },
         restored: watchers => {

@@ -47,6 +47,7 @@ export function drawSettings(seed: number): WatchSettings {
   const chance = Prng.stream(seed, 'watching');
   return {
     queueEventsMax: chance.pick([2, 6, 30, 1000]),
+    liveChangesMax: chance.pick([1, 4, 1000, 1000]),
     changesMax: chance.pick([1, 3, 20, 500]),
     stepUs: chance.pick([200, 2000, 20_000]),
   };

@@ -104,6 +104,7 @@ function look(machine: KvMachine) {
   const job = machine.startRange(ALL);
   let sliced = null;
   while (sliced === null) sliced = 'step' in job ? job.step(2) : job;
+  const from = { main: Math.max(1, store.compactRevision), sub: 0 };
   return {
     revision: store.revision,
     compactRevision: store.compactRevision,
@@ -118,7 +119,7 @@ function look(machine: KvMachine) {
     next: machine.range({ ...ALL, revision: store.revision + 1 }),
     txn: machine.readTxn(txnRequest),
     hash: machine.hash(0),
-    history: machine.history(Math.max(1, store.compactRevision), store.revision, 1000),
+    history: machine.history(from, store.revision, 1000),
   };
 }
 

@@ -4,6 +4,7 @@
 // in `trap` are those of the collected traps of other systems and of the students' guide.
 
 import type { Stack } from '../../src/sim/types.ts';
+import { WATCH_MUTANTS } from './watch-mutants.ts';
 
 export interface Edit {
   readonly file: string;
@@ -604,7 +605,7 @@ export const MUTANTS: readonly Mutant[] = [
   kv(
     'compacted-is-readable',
     'etcd 18667: a transaction reads a compacted revision',
-    'store.ts',
+    'store-reads.ts',
     'return revision < this.compactRevision ? etcdErrors.compacted : null;',
     'return null;',
   ),
@@ -671,4 +672,5 @@ export const MUTANTS: readonly Mutant[] = [
     'if (change.revision.main < this.next) return false;',
     '',
   ),
+  ...WATCH_MUTANTS,
 ];

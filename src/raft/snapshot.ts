@@ -31,7 +31,10 @@ export function handleSnapshotChunk(core: Core, chunk: SnapshotChunk): void {
   const progress = core.role.progress.get(chunk.to);
   const transfer = progress?.transfer;
   if (progress === undefined || transfer == null) return;
-  if (chunk.offset !== transfer.offset || !continues(transfer.meta, chunk.meta)) {
+  const isAsked = continues(transfer.meta, chunk.meta);
+  if (chunk.offset !== transfer.offset || !isAsked) {
+    // A chunk that was asked for twice, and has been sent: the transfer is further on.
+    if (isAsked && chunk.offset !== 0) return;
     // The driver's snapshot is another than the one begun: begin anew with its newest.
     if (chunk.offset === 0) transfer.meta = chunk.meta;
     else return restartTransfer(core, progress);
@@ -54,6 +57,10 @@ export function handleSnapshotReply(core: Core, progress: Progress, m: SnapshotR
     progress.becomeProbe(progress.matchIndex + 1);
     return;
   }
+  // It asks for the chunk that is on its way: the answer to a repeat, of a chunk or of an answer. One
+  // answer brings on one chunk, so answering repeats as well would have each chain of them go on to
+  // the end of the file beside the others. A chunk that was lost is the clock's affair.
+  if (m.next === transfer.offset) return;
   transfer.offset = Math.max(0, m.next);
   requestSnapshotRead(core, progress, m.next === DAMAGED);
 }

@@ -180,4 +180,68 @@ describe('Found and fixed', () => {
     c.deliver({ ...late, term: 2, granted: true });
     assert.equal(c.report(1).currentTerm, 2);
   });
+
+  describe('B19: a snapshot on its way', () => {
+    const sent = { last: { term: 1, index: 5 }, config: voters(1, 2, 3), configIndex: 0 };
+    const part = { kind: 'snapshotChunk' as const, to: 3, meta: sent, done: false };
+
+    /** Node 3 lacks what the leader has compacted; the first chunk is out. */
+    function begun(): CoreCluster {
+      const c = new CoreCluster([1, 2, 3], {
+        preVote: false,
+        checkQuorum: false,
+        trailingEntries: 0,
+      });
+      c.elect(1);
+      c.isolate(3);
+      for (let i = 0; i < 4; i++) c.propose(1, `${i}`);
+      for (let i = 0; i < 12; i++) {
+        c.tick(1);
+        c.deliverAll();
+      }
+      c.step(1, { kind: 'snapshotTaken', meta: sent });
+      c.heal();
+      c.run(2);
+      c.step(1, { ...part, offset: 0, data: bytes('abc') });
+      return c;
+    }
+
+    function answer(c: CoreCluster, next: number): void {
+      const envelope = { kind: 'snapshotReply' as const, from: 3, to: 1, term: 1, round: 0 };
+      c.deliver({ ...envelope, lastIndex: 5, next });
+    }
+
+    test('goes on once for each chunk, however often its answer comes', () => {
+      const c = begun();
+      const before = c.node(1).snapshotReads.length;
+      for (let i = 0; i < 5; i++) answer(c, 3);
+      assert.equal(c.node(1).snapshotReads.length, before + 1);
+      answer(c, 6);
+      assert.equal(c.node(1).snapshotReads.at(-1)?.offset, 6);
+    });
+
+    test('goes back for a follower that has lost what it had', () => {
+      const c = begun();
+      answer(c, 3);
+      answer(c, 0);
+      assert.equal(c.node(1).snapshotReads.at(-1)?.offset, 0);
+    });
+
+    test('is not begun anew by a chunk that was read twice', () => {
+      const c = begun();
+      answer(c, 3);
+      c.step(1, { ...part, offset: 3, data: bytes('def') });
+      answer(c, 6);
+      c.take(m => m.kind === 'snapshot');
+      const before = c.node(1).snapshotReads.length;
+      c.step(1, { ...part, offset: 3, data: bytes('def') });
+      assert.deepEqual(
+        c.take(m => m.kind === 'snapshot'),
+        [],
+      );
+      assert.equal(c.node(1).snapshotReads.length, before);
+      c.step(1, { ...part, offset: 6, data: bytes('g') });
+      assert.equal(c.take(m => m.kind === 'snapshot').length, 1);
+    });
+  });
 });

@@ -1,7 +1,10 @@
-// How long the checkers take on long histories. Run: npx tsx bench/check.ts [operations]
-// Generating the histories is not part of the times.
+// How long the checkers take on long histories, and what they say of a violation.
+// Generating the histories is not part of the times. Ends with the explanation of a planted stale read.
+//
+//   npm run bench -- check [operations]
 
 import { performance } from 'node:perf_hooks';
+import { explainRevisions, explanationText } from '../src/check/explain.ts';
 import { generateHistory, type Random, seededRandom } from '../src/check/generate.ts';
 import type { KvOperation, KvOutput, KvRequest } from '../src/check/kv-history.ts';
 import { applyKv, EMPTY_KV } from '../src/check/kv-model.ts';
@@ -17,14 +20,16 @@ import { checkLinearizable } from '../src/check/wgl.ts';
 const million = Number(process.argv[2] ?? 1_000_000);
 const hundredThousand = Math.min(100_000, million);
 
-function show(name: string, run: () => { verdict: string; steps: number }): void {
+function show<R extends { verdict: string; steps: number }>(name: string, run: () => R): R {
   const start = performance.now();
   const before = process.cpuUsage();
-  const { verdict, steps } = run();
+  const result = run();
+  const { verdict, steps } = result;
   const { user, system } = process.cpuUsage(before);
   const wall = ((performance.now() - start) / 1000).toFixed(2).padStart(6);
   const cpu = ((user + system) / 1e6).toFixed(2).padStart(6);
   console.log(`${name.padEnd(74)} ${verdict.padEnd(10)}${wall} s${cpu} s cpu ${steps} steps`);
+  return result;
 }
 
 function registers(clients: number, values: number, unknownRate = 0) {
@@ -122,6 +127,7 @@ for (const [clients, values] of [
   show(`${name}, violated`, () => checkLinearizable(wrong, registerModel(0)));
 }
 
+let explained = '';
 for (const [name, unknownRate, request] of [
   ['get/put', 0, simple],
   ['get/put, 0.1% unknown', 0.001, simple],
@@ -131,5 +137,11 @@ for (const [name, unknownRate, request] of [
   const title = `revisions: ${million} ops, 50 clients, ${name}`;
   show(title, () => checkRevisions(history));
   const wrong = plantStaleRead(history);
-  show(`${title}, stale read`, () => checkRevisions(wrong));
+  const result = show(`${title}, stale read`, () => checkRevisions(wrong));
+  const explanation = explainRevisions(wrong, result);
+  if (explanation === undefined) continue;
+  const operations = explanation.operations.filter(op => op.isCulprit);
+  explained = explanationText({ ...explanation, operations });
 }
+console.log(`\nThe stale read in the last one, explained by the smallest set of operations:\n`);
+console.log(explained);

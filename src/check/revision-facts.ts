@@ -24,9 +24,13 @@ export class Facts {
 
   constructor(history: readonly KvOperation[], plan: Plan, events: readonly RevisionEvents[]) {
     this.#holes = [...plan.evidence.keys()].sort((a, b) => a - b);
-    for (const { fact, until } of latestSightings(history, events)) {
-      const { createRevision, modRevision } = fact;
-      this.#tell(fact, Math.max(createRevision, modRevision - REVISIONS_BACK_MAX), until);
+    const isNear = (kv: KeyValue, until: number) => {
+      const holes = this.#holes;
+      const first = firstAtLeast(holes, beginning(kv));
+      return first < holes.length && holes[first]! <= until;
+    };
+    for (const { fact, until } of latestSightings(history, events, isNear)) {
+      this.#tell(fact, beginning(fact), until);
     }
   }
 
@@ -61,6 +65,10 @@ export function allows(fact: Fact, held: KeyValue | null, revision: number): boo
   return held.version < fact.version && fact.version - held.version <= toCome;
 }
 
+function beginning({ createRevision, modRevision }: Omit<Fact, 'key'>): number {
+  return Math.max(createRevision, modRevision - REVISIONS_BACK_MAX);
+}
+
 interface Sighting {
   readonly fact: Fact;
   /** The last revision at which the key was seen so. */
@@ -70,9 +78,11 @@ interface Sighting {
 function latestSightings(
   history: readonly KvOperation[],
   events: readonly RevisionEvents[],
+  isTelling: (kv: KeyValue, until: number) => boolean,
 ): Iterable<Sighting> {
   const sightings = new Map<string, Sighting>();
   const see = (kv: KeyValue, until: number): void => {
+    if (!isTelling(kv, until)) return;
     const { key, createRevision, modRevision, version } = kv;
     const name = `${modRevision},${version},${createRevision},${key}`;
     const known = sightings.get(name);

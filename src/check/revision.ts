@@ -66,8 +66,9 @@ interface Failure {
 
 const JOURNAL_MAX = 100_000;
 const LEVELS_KEPT_MIN = 16;
-/** Up to here, going back is cheaper than remembering and looking ahead. */
+/** Up to here, going back is cheaper than remembering and looking ahead; and for each operation. */
 const FAILURES_FREE = 100;
+const FAILURES_FREE_EACH = 0.002;
 /** Stands for the answered revoke at which a level was opened. */
 const REVOKE = -1;
 
@@ -115,7 +116,8 @@ class RevisionReplay {
     const initial = options.initial ?? { revision: 1, kvs: [] };
     this.#store = new RevisionStore(this.#plan.keys, initial.kvs, this.#collect);
     this.#stepsMax = options.stepsMax ?? 20_000_000 + 4 * history.length;
-    this.#failuresFree = options.failuresFree ?? FAILURES_FREE;
+    this.#failuresFree =
+      options.failuresFree ?? FAILURES_FREE + FAILURES_FREE_EACH * history.length;
     this.#usedBy = new Int32Array(this.#plan.unknown.length).fill(-1);
     this.#kinds = indistinguishable(history, this.#plan);
     for (let u = 0; u < this.#plan.unknown.length; u++) {

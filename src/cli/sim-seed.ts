@@ -2,6 +2,7 @@
 // run of the same seed must repeat.
 
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { silentLogger } from '../etcd/logger.ts';
 import {
   failureReport,
   type SimResult,
@@ -12,10 +13,13 @@ import {
 } from '../sim/index.ts';
 import type { CliContext } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
+import { Progress } from './progress.ts';
 import { CliError } from './report.ts';
+import { StopSignals } from './signals.ts';
 import type { SimFlags } from './sim-command.ts';
 import { jsonResult, quietReport, replayCommand } from './sim-text.ts';
 import { styleFor } from './style.ts';
+import { formatDuration } from './values.ts';
 
 const SHRINK_MS = 60_000;
 const TRACE_CHUNK_CHARS = 1 << 20;
@@ -41,23 +45,43 @@ export async function runSeed(
   }
 }
 
-/** The options of the smallest failing run, or those given if it does not fail. */
+/** The options of the smallest failing run, or those given if it does not fail. Ctrl-C settles for less. */
 async function shrunk(
   context: CliContext,
   flags: SimFlags,
   given: SimulateOptions,
 ): Promise<SimulateOptions> {
-  const { stderr } = context.process;
+  const { stderr, env } = context.process;
   const createWorkload = workloadFor(flags.stack);
   const first = await simulateWorkload(given, createWorkload);
   if (first.ok) return given;
+  let so = { runs: 0, smallest: first };
+  const signals = new StopSignals(silentLogger);
+  let stopped = false;
+  void signals.first.then(() => {
+    stopped = true;
+  });
+  const progress = new Progress(stderr, env);
+  progress.start(ms => {
+    return `${so.runs} runs · ${sizeOf(so.smallest)} · ${formatDuration(ms)}`;
+  });
   const end = performance.now() + SHRINK_MS;
-  const isOver = () => performance.now() > end;
-  const { options, result, runs } = await shrink(given, { createWorkload, isOver });
-  const size = ({ faults, operations }: SimResult) =>
-    `${faults.length} faults, ${operations.length} operations`;
-  stderr.write(`from ${size(first)} to ${size(result)} in ${runs} runs\n`);
+  const { options, result, runs } = await shrink(given, {
+    createWorkload,
+    isOver: () => stopped || performance.now() > end,
+    onRun: (ran, smallest) => {
+      so = { runs: ran, smallest };
+      return new Promise(resolve => setImmediate(resolve));
+    },
+  });
+  progress.end();
+  signals.close();
+  stderr.write(`from ${sizeOf(first)} to ${sizeOf(result)} in ${runs} runs\n`);
   return options;
+}
+
+function sizeOf({ faults, operations }: SimResult): string {
+  return `${faults.length} faults, ${operations.length} operations`;
 }
 
 async function traced(options: SimulateOptions, path: string | undefined): Promise<SimResult> {

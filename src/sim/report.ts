@@ -17,7 +17,7 @@ const COLUMN = 30;
 
 export function failureReport(result: SimResult, options: ReportOptions = {}): string {
   const { violation, seed, plan, stats } = result;
-  const command = options.command ?? (n => `npm run sim -- --seed ${n}`);
+  const command = options.command ?? (n => `kontiki sim --seed ${n}`);
   const lines = [`seed ${seed}: ${violation === null ? 'nothing is broken' : 'VIOLATION'}`];
   if (violation !== null) {
     const meaning = (PROPERTIES as Record<string, string>)[violation.property] ?? '';

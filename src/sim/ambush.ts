@@ -17,18 +17,21 @@ export const MOMENTS = [
   'voted',
   'truncated',
   'installed',
+  'handedOver',
 ] as const;
 export type Moment = (typeof MOMENTS)[number];
 
 /**
  * What happens to the node then.
- * - `alone`: cut off, in both directions or one; `few`: it reaches a minority, the newest first;
+ * - `alone`: cut off, in both directions or one; `deaf`: it hears nobody;
+ * - `few`: it reaches a minority, often those that joined last;
  * - `crash`, `crashSoon`, `crashAll`, `die` (at one of its next disk operations), `pause`;
  * - `stall`: its disk hangs; `flood`: many commands at once, then cut off;
  * - `change`: it is asked for a membership change at once; `changeAlone`: and then cut off.
  */
 export const BLOWS = [
   'alone',
+  'deaf',
   'few',
   'crash',
   'crashSoon',
@@ -104,6 +107,8 @@ function isMoment(moment: Moment, { was, now, rules }: TraceEvent): boolean {
       return !leads && now.votedFor !== was.votedFor && now.votedFor !== 0;
     case 'truncated':
       return !leads && rules.some(({ rule }) => rule === 'AE3');
+    case 'handedOver':
+      return leads && rules.some(({ rule, note }) => rule === '§3.10' && note.endsWith('campaign'));
     case 'installed':
       return rules.some(({ rule }) => rule === 'IS8');
   }

@@ -135,7 +135,9 @@ export class Cluster {
     incarnation.driver?.kill();
     void incarnation.transport.close();
     incarnation.process.die();
+    const { renamesLost } = member.disk;
     member.disk.release(loss);
+    if (member.disk.renamesLost > renamesLost) this.#parts.judge.mark('renameLost');
   }
 
   pause(member: Member, untilUs: number): void {

@@ -131,6 +131,8 @@ export class Faults {
       case 'flap':
       case 'clog':
         return this.#breakLinks(name, chance);
+      case 'reset':
+        return this.#resetLink(chance);
       case 'crash':
       case 'crashAtOperation':
       case 'pause':
@@ -178,6 +180,15 @@ export class Faults {
     }
     this.#network.partition(fault, durationUs);
     return `${fault.what}, ${ms(durationUs)}`;
+  }
+
+  /** Mostly one of the leader's: they carry entries and the chunks of snapshots. */
+  #resetLink(chance: Prng): string | null {
+    const { network } = this.#parts;
+    const [a, b] = [this.#pickLiving(chance), this.#pickLiving(chance)];
+    if (a === null || b === null || a === b) return null;
+    network.reset(a.id, b.id);
+    return `between ${a.id} and ${b.id}`;
   }
 
   #stopProcess(
@@ -260,7 +271,10 @@ export class Faults {
     const victims = cluster.members.filter(m => m.isUsable && !m.shadow.damaged);
     if (victims.length === 0) return null;
     const member = chance.pick(victims);
-    if (!this.canLose(member.id)) return null;
+    if (!this.canLose(member.id)) {
+      if (!this.#parts.plan.beyondAtlas) return null;
+      this.#parts.judge.mark('beyondAtlas');
+    }
     member.shadow.damaged = true;
     switch (name) {
       case 'bitRot':

@@ -117,7 +117,7 @@ class Simulation {
     if (isCalm(plan)) checkElections(this.#calm);
     this.#faults.end();
     this.#operator.ended = true;
-    if (plan.liveness) await this.#live();
+    if (plan.liveness && !plan.beyondAtlas) await this.#live();
     this.#clients.stop();
     if (this.#judge.violation === null) this.#workload.finish();
   }

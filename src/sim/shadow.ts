@@ -28,6 +28,8 @@ export class Shadow {
   #configs: { index: LogIndex; term: Term; config: Configuration }[] = [];
   elections = 0;
   readonly #leaders = new Map<Term, NodeId>();
+  /** The last round that the leader of a term has sent to anybody. */
+  readonly #rounds = new Map<Term, number>();
   /** Terms that a candidate began. */
   readonly #begun = new Set<Term>();
   /** Durable votes: term to voter to candidate. */
@@ -69,6 +71,7 @@ export class Shadow {
       'A-09': this.#entries,
       'A-27': this.#acknowledgements,
       'A-29': this.#acknowledgements,
+      echo: this.#acknowledgements,
       spec: this.spec.steps,
     };
   }
@@ -250,6 +253,10 @@ export class Shadow {
   /** Promises that leave a node must stand on its disk already. */
   sent(m: Message): void {
     this.spec.sent(m);
+    if (m.kind === 'append' || m.kind === 'snapshot') {
+      if (m.round > this.#roundOf(m.term)) this.#rounds.set(m.term, m.round);
+      return;
+    }
     if (m.kind === 'voteReply') {
       if (!m.granted || m.preVote) return;
       // A durable later term does as well: the node can't vote in this one again. Then the word that
@@ -263,6 +270,7 @@ export class Shadow {
     } else if (m.kind === 'appendAccepted') {
       const { durable, syncFailed } = this.node(m.from);
       this.#acknowledgements += 1;
+      this.#checkEcho(m);
       if (m.match > durable.lastIndex) {
         const text = `node ${m.from} tells ${m.to} that it holds entry ${m.match}`;
         const end = `but its durable log ends at ${durable.lastIndex}`;
@@ -272,7 +280,18 @@ export class Shadow {
         const text = `node ${m.from} acknowledges entry ${m.match} after a sync failed`;
         this.judge.fail('A-29', m.from, text);
       }
-    }
+    } else if (m.kind === 'appendRejected' || m.kind === 'snapshotReply') this.#checkEcho(m);
+  }
+
+  #roundOf(term: Term): number {
+    return this.#rounds.get(term) ?? 0;
+  }
+
+  /** A round stands for leadership: echoed in another term it confirms reads that nobody may serve. */
+  #checkEcho({ from, to, term, round }: Message & { readonly round: number }): void {
+    if (round <= this.#roundOf(term)) return;
+    const text = `node ${from} confirms round ${round} to ${to} in term ${term}`;
+    this.judge.fail('echo', from, `${text}, whose leader began ${this.#roundOf(term)}`);
   }
 
   // -------------------------------------------------------------------------- configurations

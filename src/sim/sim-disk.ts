@@ -50,6 +50,8 @@ export class SimDisk implements Disk {
   /** A sync has failed in this incarnation: nothing may be acknowledged any more. */
   syncFailed = false;
   operations = 0;
+  /** Renames that a power loss took back, because their directory was not synced. */
+  renamesLost = 0;
   readonly #name: string;
   readonly #chance: Prng;
   #process: Process | null = null;
@@ -79,7 +81,7 @@ export class SimDisk implements Disk {
   release(loss: Loss | null): void {
     this.#process = null;
     if (loss === null) this.#names.detach();
-    else this.#names.crash(loss, this.#chance);
+    else this.renamesLost += this.#names.crash(loss, this.#chance);
   }
 
   /** What would be there after a power loss now. For a second opinion, never for the node. */

@@ -111,9 +111,12 @@ export class SimNames {
     };
   }
 
-  crash(loss: Loss, chance: Prng): void {
+  /** How many renames it took back. */
+  crash(loss: Loss, chance: Prng): number {
+    let renamesLost = 0;
     for (const { change } of this.#pending) {
       if (loss === 'kept' || (loss === 'torn' && chance.chance(0.5))) this.#durable.apply(change);
+      else if (change.kind === 'rename') renamesLost += 1;
     }
     this.#pending = [];
     for (const path of [...this.#durable.files.keys()]) {
@@ -122,6 +125,7 @@ export class SimNames {
     for (const file of new Set(this.#durable.files.values())) file.crash(loss, chance);
     this.#seen.files = new Map(this.#durable.files);
     this.#seen.dirs = new Set(this.#durable.dirs);
+    return renamesLost;
   }
 
   detach(): void {

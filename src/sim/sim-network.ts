@@ -48,6 +48,8 @@ class Link {
   /** Sent while clogged; comes all at once when the link is free again. */
   held: Message[][] = [];
   underWay = 0;
+  /** Counts resets: what was sent before the last one does not arrive. */
+  connection = 0;
   /** Nothing overtakes: the arrival of the last message, and of the last snapshot chunk. */
   readonly lastArrival = { messages: 0, snapshot: 0 };
 
@@ -108,6 +110,18 @@ export class SimNetwork {
     }
   }
 
+  /** The connections are reset, in the middle of whatever they carry; senders notice. */
+  reset(a: NodeId, b: NodeId): void {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const link = this.#link(from, to);
+      link.connection += 1;
+      if (link.underWay > 0) this.#transports.get(from)?.noticeLoss(to, NOTICE_US);
+    }
+  }
+
   /** For SimTransport only. */
   register(transport: SimTransport): void {
     this.#transports.set(transport.process.node, transport);
@@ -161,9 +175,12 @@ export class SimNetwork {
     }
     const receiver = this.#transports.get(link.to);
     const received = mood.encode ? this.#throughWire(link, messages) : messages;
+    const { connection } = link;
     world.after(arrival - world.now, 'deliver', null, () => {
       link.underWay -= messages.length;
-      if (received !== null) this.#arrive(link, received, receiver);
+      if (received !== null && link.connection === connection) {
+        this.#arrive(link, received, receiver);
+      }
     });
     if (mood.duplicateRate > 0 && received !== null && chance.chance(mood.duplicateRate)) {
       const later = arrival - world.now + chance.heavyTail(10 * mood.delayUs);

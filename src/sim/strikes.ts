@@ -17,6 +17,8 @@ export interface StrikeParts extends FaultParts {
   readonly lay: (ambush: Ambush) => void;
 }
 
+type Way = 'both' | 'in' | 'out';
+
 const DIE_WITHIN = 4;
 const FLOOD_MAX = 40;
 
@@ -35,6 +37,8 @@ export class Strikes {
     switch (blow) {
       case 'alone':
         return this.#cutOff(member, new Set(), chance);
+      case 'deaf':
+        return this.#cutOff(member, new Set(), chance, 'in');
       case 'few':
         return this.#cutOff(member, this.#drawFew(member, chance), chance);
       case 'crash':
@@ -70,12 +74,16 @@ export class Strikes {
     return `its disk hangs for ${Math.round(us / 1000)} ms`;
   }
 
-  #cutOff(member: Member, but: ReadonlySet<NodeId>, chance: Prng): string {
+  #cutOff(
+    member: Member,
+    but: ReadonlySet<NodeId>,
+    chance: Prng,
+    way: Way = chance.pick(['both', 'both', 'both', 'in', 'out'] as const),
+  ): string {
     const { cluster, links, electionUs } = this.#parts;
     const others = cluster.members.filter(({ id, state }) => {
       return id !== member.id && state !== 'gone' && !but.has(id);
     });
-    const way = chance.pick(['both', 'both', 'both', 'in', 'out'] as const);
     const inward = others.map(({ id }) => [id, member.id] as const);
     const outward = others.map(({ id }) => [member.id, id] as const);
     const pairs = way === 'both' ? [...inward, ...outward] : way === 'in' ? inward : outward;

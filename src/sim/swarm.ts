@@ -27,6 +27,7 @@ export function drawPlan(options: SimulateOptions): Plan {
   const { theme, themed } = drawThemed(options);
   const classes = options.plan?.classes ?? themed.classes ?? drawClasses(chance);
   const has = (name: FaultClass) => classes.includes(name);
+  const beyondAtlas = goesBeyondAtlas(options.seed, classes);
   const tickMs = chance.pick([20, 50, 100]);
   const plan: Plan = {
     theme,
@@ -38,6 +39,7 @@ export function drawPlan(options: SimulateOptions): Plan {
     driftPpm: has('clock') ? Math.round(chance.logUniform(100, DRIFT_PPM_MAX)) : 0,
     faultEveryMs: Math.round(chance.logUniform(300, 10_000)),
     classes,
+    beyondAtlas,
     ...drawClients(chance),
     probeEveryMs: chance.between(5, 20) * 1000,
     liveness: true,
@@ -45,6 +47,12 @@ export function drawPlan(options: SimulateOptions): Plan {
   // The store takes no commands of sessions: etcd's clients have none.
   const store = options.stack === 'kv' ? { sessionShare: 0, durableMachine: false } : {};
   return { ...plan, ...themed, ...store, ...options.plan, classes };
+}
+
+/** A tenth of the runs with damage: the others ask for more, that a whole quorum lives on. */
+function goesBeyondAtlas(seed: number, classes: readonly FaultClass[]): boolean {
+  const damages = classes.some(name => COSTLY.includes(name));
+  return damages && Prng.stream(seed, 'atlas').chance(0.1);
 }
 
 /** Whoever names the classes gets no others. */

@@ -10,8 +10,9 @@ import type { FaultClass, Plan } from './types.ts';
 export const THEMES = ['membership', 'figure8', 'lease', 'snapshots', 'disks', 'damage'] as const;
 export type Theme = (typeof THEMES)[number];
 
-/** The share of seeds with a theme. */
-const THEMED = 0.24;
+/** The share of seeds with a theme, and of each among those. */
+const THEMED = 0.3;
+const DRAWN: readonly Theme[] = [...THEMES, 'membership', 'lease', 'snapshots'];
 
 interface ThemeData {
   readonly always: readonly FaultClass[];
@@ -52,8 +53,8 @@ const DATA: Record<Theme, ThemeData> = {
   lease: {
     always: ['ambush'],
     maybe: ['pause', 'partition', 'transfer', 'starve', 'delay', 'clock', 'campaign'],
-    moments: ['elected', 'appended', 'committed', 'voted'],
-    blows: ['alone', 'few', 'pause', 'pause', 'stall'],
+    moments: ['elected', 'appended', 'committed', 'voted', 'handedOver', 'handedOver'],
+    blows: ['alone', 'few', 'deaf', 'deaf', 'pause', 'pause', 'stall'],
     plan: chance => ({
       nodes: chance.pick([2, 3, 3, 5]),
       ...fast(chance),
@@ -68,9 +69,9 @@ const DATA: Record<Theme, ThemeData> = {
   // Logs of a few entries, snapshots in tiny chunks, followers that diverge before they get one.
   snapshots: {
     always: ['snapshot', 'ambush'],
-    maybe: ['partition', 'crash', 'crashAtOperation', 'loss', 'duplicate', 'reorder', 'clog'],
+    maybe: ['partition', 'crash', 'crashAtOperation', 'reset', 'slowDisk', 'reorder', 'clog'],
     moments: ['elected', 'appended', 'committed', 'truncated', 'installed'],
-    blows: ['alone', 'few', 'flood', 'flood', 'crash', 'crashSoon', 'die', 'crashAll'],
+    blows: ['alone', 'few', 'flood', 'flood', 'stall', 'crash', 'crashSoon', 'die', 'crashAll'],
     plan: chance => ({
       nodes: chance.pick([2, 3, 3, 4, 5]),
       ...fast(chance),
@@ -100,6 +101,7 @@ const DATA: Record<Theme, ThemeData> = {
     blows: BLOWS,
     plan: chance => ({
       nodes: chance.pick([3, 5, 5]),
+      beyondAtlas: chance.chance(0.3),
       faultEveryMs: Math.round(chance.logUniform(300, 1500)),
       operationsPerSecond: chance.pick([8, 16, 32]),
     }),
@@ -107,7 +109,7 @@ const DATA: Record<Theme, ThemeData> = {
 };
 
 export function drawTheme(chance: Prng): Theme | null {
-  return chance.chance(THEMED) ? chance.pick(THEMES) : null;
+  return chance.chance(THEMED) ? chance.pick(DRAWN) : null;
 }
 
 /** What the theme decides of a plan. */

@@ -8,7 +8,7 @@ import type { Theme } from './themes.ts';
 
 /**
  * Kinds of trouble. A seed draws a subset (swarm testing: leaving some out finds more).
- * - links that only lose: `loss`, `delay`, `partition`, `flap`, `clog`;
+ * - links that only lose: `loss`, `delay`, `partition`, `flap`, `clog`, `reset` (all under way);
  * - links worse than TCP can be: `duplicate`, `reorder`; bytes that change on the way: `corrupt`;
  * - processes: `crash`, `crashAtOperation`, `pause`, `starve`, and `clock` (drift and steps);
  * - disks: `tornWrites` (a crash keeps any subset), `slowDisk`, `fsyncError`, `fullDisk`, `bitRot`,
@@ -22,6 +22,7 @@ export const FAULT_CLASSES = [
   'partition',
   'flap',
   'clog',
+  'reset',
   'duplicate',
   'reorder',
   'corrupt',
@@ -84,6 +85,11 @@ export interface Plan {
   /** Mean time between two faults. */
   readonly faultEveryMs: number;
   readonly classes: readonly FaultClass[];
+  /**
+   * Damage spares nothing: no quorum of whole disks need be left. The cluster may stop then, and is
+   * not asked to live; what was acknowledged must not change or vanish all the same.
+   */
+  readonly beyondAtlas: boolean;
   readonly clients: number;
   /** All clients together. */
   readonly operationsPerSecond: number;

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import fs, { existsSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { IDENTITY } from '../../test/conformance/storage-fixtures.ts';
 import { NodeDisk } from './node-disk.ts';
 import { openLogStore } from './open.ts';
@@ -91,4 +91,57 @@ test('files and directories are private to their owner', async () => {
 
 test('an error names the file', async () => {
   await expect(new NodeDisk(root).open('absent', 'never')).rejects.toThrow(join(root, 'absent'));
+});
+
+describe('D09: a system that transfers fewer bytes than it was asked to', () => {
+  type Transfer = (
+    fd: number,
+    bytes: Uint8Array,
+    from: number,
+    length: number,
+    at: number,
+    done: (error: Error | null, count: number) => void,
+  ) => void;
+
+  /** At most so many bytes a call; the number of calls is counted. */
+  function limit(name: 'read' | 'write', bytesMax: number): { calls: number } {
+    const real = fs[name] as unknown as Transfer;
+    const counter = { calls: 0 };
+    const short: Transfer = (fd, bytes, from, length, at, done) => {
+      counter.calls += 1;
+      if (bytesMax === 0) return void process.nextTick(done, null, 0);
+      real(fd, bytes, from, Math.min(length, bytesMax), at, done);
+    };
+    vi.spyOn(fs, name).mockImplementation(short as never);
+    return counter;
+  }
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i & 0xff);
+
+  test('is asked until all is there, in reads and in both kinds of writes', async () => {
+    const file = await new NodeDisk(root).open('file', 'new');
+    const writes = limit('write', 300);
+    await file.write(0, BYTES);
+    await new Promise<void>((resolve, reject) => {
+      file.writeAndSync(1000, BYTES, error => (error === null ? resolve() : reject(error)));
+    });
+    expect(writes.calls).toBe(8);
+    const reads = limit('read', 130);
+    expect(await file.read(0, 1000)).toEqual(BYTES);
+    expect(await file.read(1000, 5000)).toEqual(BYTES);
+    expect(reads.calls).toBeGreaterThanOrEqual(16);
+    await file.close();
+  });
+
+  test('and takes none at all is a full disk, not a loop', async () => {
+    const file = await new NodeDisk(root).open('file', 'new');
+    limit('write', 0);
+    await expect(file.write(0, BYTES)).rejects.toMatchObject({ code: 'FULL' });
+    const written = new Promise((_, reject) => file.writeAndSync(0, BYTES, reject));
+    await expect(written).rejects.toMatchObject({ code: 'FULL' });
+    await file.close();
+  });
 });

@@ -32,8 +32,8 @@ const raft = (name: string, trap: string, file: string, find: string, replace: s
 /** Writes under way still count for entries that were truncated since. */
 const FORGETS_NO_WRITES: Edit = {
   file: 'src/raft/core.ts',
-  find: '    for (const ready of this.inflight) {\n      if (ready.last === null',
-  replace: '    for (const ready of this.inflight) {\n      if (index > 0 || ready.last === null',
+  find: 'for (const ready of this.inflight) {',
+  replace: 'for (const ready of [] as InflightReady[]) {',
 };
 
 /** Found by the key-value store's clients and watches. */
@@ -233,7 +233,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'aba-same-term',
-    'etcd raft, asynchronous storage writes: index and term of a confirmation are not enough',
+    'etcd raft, asynchronous writes: index and term of a confirmation are not enough',
     FORGETS_NO_WRITES,
   ),
   raft(
@@ -467,13 +467,6 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#configs = configsOf({ ...meta, config: this.#configs[0]!.config }, suffix);',
   ),
 
-  raft(
-    'chunks-in-any-order',
-    'IS3: a chunk of a snapshot is written wherever it comes',
-    'snapshot.ts',
-    'if (m.offset !== wanted) return reply(core, m, wanted);',
-    '',
-  ),
   // ---- driver and disk
   mutant(
     'fsync-error-ignored',

@@ -52,6 +52,24 @@ describe('a sweep', () => {
     }
   });
 
+  test('damage beyond what a cluster can survive stops it, and makes it say nothing wrong', {
+    timeout: 120_000,
+  }, async () => {
+    const createWorkload = workloadFor('core');
+    const plan = {
+      durationMs: 10_000,
+      nodes: 3,
+      classes: ['bitRot', 'staleSector', 'misdirected', 'lostDisk', 'crash'],
+      faultEveryMs: 500,
+      beyondAtlas: true,
+    } as const;
+    const { marks, failures } = await sweep({ first: 1, last: 12, createWorkload, plan });
+    expect(failures).toEqual([]);
+    for (const mark of ['beyondAtlas', 'refusedDamage']) {
+      expect(marks[mark], mark).toBeGreaterThan(0);
+    }
+  });
+
   test('what should happen now and then does', { timeout: 120_000 }, async () => {
     const createWorkload = workloadFor('core');
     const plan = {

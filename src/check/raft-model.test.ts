@@ -517,6 +517,16 @@ describe('configurations', () => {
     expect(c.rules).toEqual(['AdvanceCommitIndex']);
   });
 
+  test('a server that decides by another configuration than its newest is seen', () => {
+    c.commit();
+    const bigger = change(1, 2, config([1, 2, 3, 4]));
+    c.step(1, {}, [bigger]);
+    c.model.configuration(1, config([1, 2, 3, 4]));
+    expect(c.rules).toEqual([]);
+    c.model.configuration(1, config([1, 2, 3]));
+    expect(c.rules).toEqual(['Quorum']);
+  });
+
   test('a server without a vote does not campaign', () => {
     c.commit();
     const smaller = change(1, 2, config([1, 2]));

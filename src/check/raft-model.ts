@@ -23,6 +23,7 @@ import {
   lastOf,
   quorumsMeet,
   type ServerId,
+  type SpecConfig,
   type SpecEntry,
   type SpecRecovered,
   type SpecSnapshot,
@@ -65,8 +66,6 @@ export class RaftModel {
     this.#tell({ server: s.id, rule, message: `${rule} forbids that server ${s.id} ${message}` });
   }
 
-  // -------------------------------------------------------------------- Init and Restart
-
   /** Restart(i), and Init for a server that has never written. */
   restart(id: ServerId, found: SpecRecovered, commitIndex: number, asks = true): void {
     const s = this.#servers.get(id);
@@ -87,9 +86,7 @@ export class RaftModel {
     }
   }
 
-  // -------------------------------------------------------------------- the disk [disk]
-
-  /** All that the server has decided goes to its disk. */
+  /** All that the server has decided goes to its disk [disk]. */
   write(id: ServerId, { hardState, entries, snapshot }: SpecWrite): void {
     const s = this.#servers.get(id);
     const term = hardState?.currentTerm ?? s.disk.newest.term;
@@ -337,6 +334,13 @@ export class RaftModel {
     this.#forbid(s, 'HandleAppendEntriesResponse', text);
   }
 
+  /** What a server itself takes for the configuration in force. */
+  configuration(id: ServerId, config: SpecConfig): void {
+    const s = this.#servers.get(id);
+    if (sameConfig(config, s.log.config)) return;
+    this.#forbid(s, 'Quorum', 'decides by another configuration than the newest in its log');
+  }
+
   /** ClientRequest(i, v); a configuration [config] only after the one before, in an own commit. */
   #clientRequest(s: Server, entry: SpecEntry): void {
     const rule = 'ClientRequest';
@@ -373,17 +377,15 @@ export class RaftModel {
 
   /** StateMachineSafety: what is committed anywhere is committed everywhere, for ever. */
   #commit(s: Server, to: number): void {
-    const { entries } = s.log;
+    const rule = 'StateMachineSafety';
     for (let index = s.commitIndex + 1; index <= to; index++) {
-      const own = entries[index - 1];
-      if (own === undefined) {
-        return this.#forbid(s, 'StateMachineSafety', `commits ${index}, which it lacks`);
-      }
+      const own = s.log.entries[index - 1];
+      if (own === undefined) return this.#forbid(s, rule, `commits ${index}, which it lacks`);
       if (index > this.#committed.length) {
         this.#committed.push(own);
         this.#committedIn.push(s.term);
       } else if (!sameEntry(own, this.#committed[index - 1]!)) {
-        this.#forbid(s, 'StateMachineSafety', `commits another entry at ${index}`);
+        this.#forbid(s, rule, `commits another entry at ${index}`);
       }
     }
     s.commitIndex = to;

@@ -120,10 +120,10 @@ export class NodeShadow {
     checkStep(judge, before, after);
     this.#checkConfig(after);
     if (this.#config !== null) look(judge, 'A-49', this.id, outgrown(after, this.#config));
+    spec.look(after);
     if (after.role !== 'leader') return;
     const fault = this.#matches.fault(after, this, id => this.#shadow.node(id));
     look(judge, 'A-17', this.id, fault);
-    spec.look(after);
   }
 
   /** Storage takes a batch; the result is to be called when it says that the batch is durable. */

@@ -46,8 +46,9 @@ export class SpecWatch {
     }
   }
 
-  /** Now and then: what a leader itself takes the others' logs for. */
-  look({ id, progress }: RaftReport): void {
+  /** Now and then: by what a server decides, and what a leader takes the others' logs for. */
+  look({ id, config, progress }: RaftReport): void {
+    this.#model.configuration(id, config);
     for (const peer of progress) this.#model.matchIndex(id, peer.id, peer.matchIndex);
   }
 

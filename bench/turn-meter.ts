@@ -41,7 +41,9 @@ export class Turns {
     setImmediate(this.#tick);
   }
 
+  /** The turn in which it is called counts as well. */
   stop(): TurnReport {
+    this.#note();
     this.#isOn = false;
     const turns = this.#turns.sort((a, b) => a - b);
     return {
@@ -59,13 +61,17 @@ export class Turns {
 
   #turned(): void {
     if (!this.#isOn) return;
+    this.#note();
+    setImmediate(this.#tick);
+  }
+
+  #note(): void {
     const now = this.#clock();
     const elapsed = performance.now();
     if (now - this.#before > BUSY_MS) this.#turns.push(now - this.#before);
     this.#longestElapsedMs = Math.max(this.#longestElapsedMs, elapsed - this.#elapsedBefore);
     this.#before = now;
     this.#elapsedBefore = elapsed;
-    setImmediate(this.#tick);
   }
 }
 

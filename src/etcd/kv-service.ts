@@ -10,7 +10,7 @@ import {
   decodeRangeRequest,
 } from '../api/kv-codec.ts';
 import type { Encode } from '../api/proto-writer.ts';
-import type { RangeResult } from '../api/results.ts';
+import type { DeleteRangeResult, RangeResult } from '../api/results.ts';
 import {
   encodeDeleteRangeResult,
   encodePutResult,
@@ -21,15 +21,19 @@ import { decodeTxnRequest } from '../api/txn-codec.ts';
 import type { UnaryCall } from '../grpc/calls.ts';
 import { checkDelete, checkPut, checkRange, checkTxn, isReadOnlyTxn } from '../kv/check.ts';
 import { CommandTag, encodeCommand } from '../kv/command.ts';
+import type { ReadTxnJob } from '../kv/kv-machine.ts';
 import { RangeJob } from '../kv/range.ts';
 import { isRefusal } from '../kv/store.ts';
 import type { ProposalSink, ReadSink } from '../node/driver-types.ts';
 import type { KontikiError } from '../node/errors.ts';
 import type { Member } from './member.ts';
-import { encodeNothing, failWith, refuse } from './replies.ts';
+import { encodeNothing, failWith, isLongList, refuse } from './replies.ts';
 
 /** Keys a read looks at before it lets others have their turn. */
 const RANGE_SLICE_KEYS = 2000;
+/** Field numbers of the lists in RangeResponse and DeleteRangeResponse. */
+const RANGE_KVS = 2;
+const DELETE_PREV_KVS = 3;
 /** What a put costs in the quota beside its key and value, as etcd counts it. */
 const PUT_COST_BYTES = 256;
 
@@ -66,7 +70,9 @@ export class KvService {
   deleteRange(call: UnaryCall, message: Uint8Array): void {
     const error = checkDelete(decodeDeleteRangeRequest(message));
     if (error !== null) return refuse(call, error);
-    this.#propose(call, CommandTag.DELETE_RANGE, message, encodeDeleteRangeResult);
+    if (this.#isRefused(call, message)) return;
+    const command = encodeCommand(CommandTag.DELETE_RANGE, message);
+    this.#member.driver.propose(command, new Deletion(this.#member, call, encodeDeleteRangeResult));
   }
 
   txn(call: UnaryCall, message: Uint8Array): void {
@@ -159,6 +165,17 @@ class Write<T extends Answer> implements ProposalSink {
   }
 }
 
+class Deletion extends Write<DeleteRangeResult> {
+  override applied(result: unknown): void {
+    const answer = result as DeleteRangeResult;
+    if (isRefusal(answer) || !isLongList(answer.encodedPrevKvs)) return super.applied(result);
+    const { revision, encodedPrevKvs: items } = answer;
+    const rest = { ...answer, encodedPrevKvs: [] };
+    const list = { field: DELETE_PREV_KVS, items };
+    this.member.replies.sendList(this.call, revision, list, encodeDeleteRangeResult, rest);
+  }
+}
+
 /** A physical compaction is answered once the space is free for new data. */
 class Compaction extends Write<Answer> {
   readonly #request: CompactionRequest;
@@ -207,9 +224,16 @@ class TxnRead implements ReadSink {
   }
 
   ready(): void {
-    const result = this.#member.kv.readTxn(this.#request);
-    if (isRefusal(result)) return refuse(this.#call, result);
-    this.#member.replies.send(this.#call, result.revision, encodeTxnResult, result);
+    this.#continue(this.#member.kv.startReadTxn(this.#request));
+  }
+
+  #continue(job: ReadTxnJob): void {
+    const result = job.step(RANGE_SLICE_KEYS);
+    if (result === null) {
+      if (this.#call.ended) return job.abandon();
+      setImmediate(() => this.#continue(job));
+    } else if (isRefusal(result)) refuse(this.#call, result);
+    else this.#member.replies.send(this.#call, result.revision, encodeTxnResult, result);
   }
 
   failed(error: KontikiError): void {
@@ -231,8 +255,17 @@ function continueRange(member: Member, call: UnaryCall, job: RangeJob): void {
   setImmediate(() => continueRange(member, call, job));
 }
 
-function sendRange(member: Member, call: UnaryCall, result: RangeResult): void {
-  member.replies.send(call, result.revision, encodeRangeResult, result);
+function sendRange({ replies }: Member, call: UnaryCall, result: RangeResult): void {
+  const { revision, encodedKvs } = result;
+  if (!isLongList(encodedKvs)) return replies.send(call, revision, encodeRangeResult, result);
+  const rest = { ...result, encodedKvs: [] };
+  replies.sendList(
+    call,
+    revision,
+    { field: RANGE_KVS, items: encodedKvs },
+    encodeRangeResult,
+    rest,
+  );
 }
 
 /** Bytes that the transaction may add, whichever branch it takes. */

@@ -37,6 +37,10 @@ export class ServerMachine implements Machine {
     return this.kv.durable;
   }
 
+  get backlogBytes() {
+    return this.kv.backlogBytes;
+  }
+
   apply(batch: ApplyBatch): unknown[] {
     const told = membersIn(batch);
     if (told === null) return this.kv.apply(batch);

@@ -9,6 +9,28 @@ import type { UnaryCall } from '../grpc/calls.ts';
 import { Status, type StatusCode, StatusError } from '../grpc/status.ts';
 import type { ErrorCode, KontikiError } from '../node/errors.ts';
 
+/** Items of a list that are encoded in one turn, as far as they are small. */
+const LIST_ITEMS_A_TURN = 2000;
+/** What an item takes beside its bytes, and a message beside its list. */
+const ITEM_OVERHEAD_BYTES = 6;
+const MESSAGE_OVERHEAD_BYTES = 256;
+
+export interface LongList {
+  readonly field: number;
+  readonly items: readonly Uint8Array[];
+}
+
+/** Whether a list is better sent by sendList(). */
+export function isLongList(items: readonly Uint8Array[]): boolean {
+  return items.length > LIST_ITEMS_A_TURN;
+}
+
+function bytesOf(items: readonly Uint8Array[]): number {
+  let bytes = MESSAGE_OVERHEAD_BYTES;
+  for (let i = 0; i < items.length; i++) bytes += items[i]!.length + ITEM_OVERHEAD_BYTES;
+  return bytes;
+}
+
 /** One writer serves all answers: each is copied out before the next begins. */
 const writer = new ProtoWriter(64 * 1024);
 
@@ -27,6 +49,31 @@ export class Replies {
     encode(body, writer);
     this.#headers.encode({ revision, raftTerm: this.#term() }, writer);
     call.respondWith(writer.length, copyWritten, writer);
+  }
+
+  /**
+   * A message of the list at `field` and, before it, what `encode` writes. The list is long, so others
+   * have their turn while it is encoded.
+   */
+  sendList<T>(
+    call: UnaryCall,
+    revision: number,
+    { field, items }: LongList,
+    encode: Encode<T>,
+    body: T,
+  ): void {
+    const long = new ProtoWriter(bytesOf(items));
+    let left = items.length;
+    const slice = (): void => {
+      const to = Math.max(0, left - LIST_ITEMS_A_TURN);
+      for (; left > to; left--) long.embedded(field, items[left - 1]!);
+      if (call.ended) return;
+      if (left > 0) return void setImmediate(slice);
+      encode(body, long);
+      this.#headers.encode({ revision, raftTerm: this.#term() }, long);
+      call.respond(long.view());
+    };
+    slice();
   }
 
   /** For the few messages without a header. */

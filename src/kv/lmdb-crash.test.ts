@@ -163,6 +163,66 @@ describe('a write that fails', () => {
   }, 60_000);
 });
 
+/** Writes a layer that is too large for one batch, and kills itself after so many milliseconds. */
+const journaling = `
+import { LmdbBackend } from ${url('./lmdb-backend.ts')};
+const [directory, killText] = process.argv.slice(1);
+const backend = new LmdbBackend(directory, { flushIntervalMs: 1e6 });
+const key = i => new TextEncoder().encode('key-' + String(i).padStart(7, '0'));
+const old = new TextEncoder().encode('old');
+for (let i = 0; i < 40_000; i++) backend.put(1, key(i), old, true);
+backend.commit({ term: 1, index: 1 });
+await backend.flush();
+for (let i = 0; i < 40_000; i++) backend.remove(1, key(i));
+for (let i = 0; i < 61_000; i++) backend.put(2, key(i), key(i), true);
+backend.commit({ term: 1, index: 2 });
+const from = performance.now();
+const flushing = backend.flush();
+const watch = () => {
+  if (performance.now() - from > Number(killText)) process.kill(process.pid, 'SIGKILL');
+  if (backend.durable.index < 2) setImmediate(watch);
+};
+watch();
+if (backend.get(1, key(7)) !== undefined || backend.get(2, key(7)) === undefined) throw new Error('view');
+await flushing;
+console.log(performance.now() - from);
+await backend.close();
+`;
+
+async function contentAfterJournal(path: string, killMs: number) {
+  const args = ['--import', 'tsx', '--input-type=module', '-e', journaling, path, String(killMs)];
+  const ended = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect(ended.stderr).toBe('');
+  const found = new LmdbBackend(path);
+  const count = (table: 1 | 2) => {
+    const cursor = found.scan(table, new Uint8Array(0), null);
+    let keys = 0;
+    while (cursor.next()) keys++;
+    cursor.close();
+    return keys;
+  };
+  const content = { index: found.durable.index, old: count(1), new: count(2) };
+  await found.close();
+  return { content, output: ended.stdout.trim() };
+}
+
+describe('a layer that is written by way of the journal', () => {
+  test('is there whole or not at all, whenever the process ends', async () => {
+    const before = { index: 1, old: 40_000, new: 0 };
+    const after = { index: 2, old: 0, new: 61_000 };
+    const whole = await contentAfterJournal(join(directory, 'journal'), 1e9);
+    expect(whole.content).toEqual(after);
+    const outcomes: number[] = [];
+    for (const share of [0.01, 0.1, 0.2, 0.3, 0.6, 0.9]) {
+      const path = join(directory, `journal-${share}`);
+      const { content } = await contentAfterJournal(path, share * Number(whole.output));
+      expect(content).toEqual(content.index === 1 ? before : after);
+      outcomes.push(content.index);
+    }
+    expect(new Set(outcomes)).toEqual(new Set([1, 2]));
+  }, 120_000);
+});
+
 describe('after SIGKILL', () => {
   test('the database is at one applied index, and never behind what it was before', async () => {
     const path = join(directory, 'applying');

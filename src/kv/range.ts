@@ -13,6 +13,7 @@ import {
 import { type Snapshot, Table, type View } from './backend.ts';
 import { compareBytes } from './bytes.ts';
 import type { Cursor } from './cursor.ts';
+import { SortedKvs } from './sorted-kvs.ts';
 import {
   currentKv,
   EveryKeyCursor,
@@ -25,6 +26,8 @@ import {
 /** Keys that the tables count in one go. Counting costs about a twentieth of reading. */
 const COUNT_STRIDE = 20_000;
 const COUNTED_PER_READ = 20;
+/** Steps of a merge that cost about as much as reading a key. */
+const MERGED_PER_READ = 8;
 
 export interface RangePlan {
   readonly request: RangeRequest;
@@ -48,6 +51,8 @@ export class RangeJob {
   #next: Uint8Array | null;
   #count = 0;
   #kvs: Uint8Array[] = [];
+  /** Instead of #kvs when the answer is not in the order of keys. */
+  readonly #sorted: SortedKvs<never> | null;
   #result: RangeResult | null = null;
 
   /** `view` must not change between calls of one slice; `pin` gives a view that never does. */
@@ -58,6 +63,7 @@ export class RangeJob {
     this.#pin = pin;
     this.#to = rangeBound(request.key, request.rangeEnd);
     this.#wanted = resultsWanted(request);
+    this.#sorted = sorted(request) as SortedKvs<never> | null;
     const isEmpty = this.#to !== null && compareBytes(request.key, this.#to) >= 0;
     this.#next = isEmpty ? null : request.key;
   }
@@ -75,7 +81,7 @@ export class RangeJob {
       return null;
     }
     this.abandon();
-    this.#result = this.#finish();
+    if (left > 0) this.#result = this.#finish(left);
     return this.#result;
   }
 
@@ -118,7 +124,9 @@ export class RangeJob {
       : kvOfEntryAt(this.#view, cursor.value, revision);
     if (kv === undefined) return;
     this.#count++;
-    if (this.#kvs.length < this.#wanted && passes(kv, this.#plan.request)) this.#kvs.push(kv);
+    if (this.#kvs.length >= this.#wanted || !passes(kv, this.#plan.request)) return;
+    if (this.#sorted !== null) this.#sorted.add(kv);
+    else this.#kvs.push(this.#plan.request.keysOnly ? withoutValue(kv) : kv);
   }
 
   #countOn(from: Uint8Array, budget: number): number {
@@ -140,14 +148,26 @@ export class RangeJob {
     this.#view = this.#snapshot;
   }
 
-  #finish(): RangeResult {
+  /** Null while the sorting needs another slice. */
+  #finish(budget: number): RangeResult | null {
     const { request, headerRevision } = this.#plan;
-    let kvs = this.#kvs;
-    sortKvs(kvs, request);
-    const more = request.limit > 0 && kvs.length > request.limit;
-    if (more) kvs = kvs.slice(0, request.limit);
-    if (request.keysOnly) kvs = kvs.map(withoutValue);
-    return { revision: headerRevision, encodedKvs: kvs, more, count: this.#count };
+    const sorted = this.#sorted;
+    // The value was needed to sort by.
+    const leave = request.keysOnly ? withoutValue : unchanged;
+    const kvs = sorted === null ? this.#kvs : sorted.finish(budget * MERGED_PER_READ, leave);
+    if (kvs === null) return null;
+    const found = sorted?.added ?? kvs.length;
+    const more = request.limit > 0 && found > request.limit;
+    const encodedKvs = this.#cut(kvs, more);
+    return { revision: headerRevision, encodedKvs, more, count: this.#count };
+  }
+
+  #cut(kvs: Uint8Array[], more: boolean): Uint8Array[] {
+    const { request } = this.#plan;
+    if (isDescendingByKey(request)) {
+      return (more ? kvs.slice(kvs.length - request.limit) : kvs).reverse();
+    }
+    return more ? kvs.slice(0, request.limit) : kvs;
   }
 }
 
@@ -195,24 +215,24 @@ function passes(kv: Uint8Array, request: RangeRequest): boolean {
   );
 }
 
-/** Equal ones stay in key order. */
-function sortKvs(kvs: Uint8Array[], request: RangeRequest): void {
-  if (isInKeyOrder(request)) return;
-  const sign = request.sortOrder === SortOrder.DESCEND ? -1 : 1;
-  if (request.sortTarget === SortTarget.KEY) {
-    kvs.reverse();
-  } else if (request.sortTarget === SortTarget.VALUE) {
-    sortBy(kvs, readValue, (a, b) => sign * compareBytes(a, b));
-  } else {
-    sortBy(kvs, numberOf(request.sortTarget), (a, b) => sign * (a - b));
-  }
+function unchanged(kv: Uint8Array): Uint8Array {
+  return kv;
 }
 
-/** Reads each kv's sort key once. */
-function sortBy<K>(kvs: Uint8Array[], keyOf: (kv: Uint8Array) => K, order: (a: K, b: K) => number) {
-  const pairs = kvs.map(kv => ({ kv, key: keyOf(kv) }));
-  pairs.sort((a, b) => order(a.key, b.key));
-  for (let i = 0; i < pairs.length; i++) kvs[i] = pairs[i]!.kv;
+function isDescendingByKey(request: RangeRequest): boolean {
+  return request.sortTarget === SortTarget.KEY && request.sortOrder === SortOrder.DESCEND;
+}
+
+/** Equal ones stay in key order. Null when the order is that of keys, or its reverse. */
+function sorted(request: RangeRequest): SortedKvs<number> | SortedKvs<Uint8Array> | null {
+  const { sortTarget, limit } = request;
+  if (request.countOnly || sortTarget === SortTarget.KEY) return null;
+  const sign = request.sortOrder === SortOrder.DESCEND ? -1 : 1;
+  const kept = limit > 0 ? limit : Infinity;
+  if (sortTarget === SortTarget.VALUE) {
+    return new SortedKvs(readValue, (a, b) => sign * compareBytes(a, b), kept);
+  }
+  return new SortedKvs(numberOf(sortTarget), (a, b) => sign * (a - b), kept);
 }
 
 function numberOf(target: number): (kv: Uint8Array) => number {

@@ -27,6 +27,8 @@ export interface ApplierHost {
   applied(index: LogIndex): void;
   /** The state is that of a snapshot, outside of a turn; run() has work again. */
   restored(meta: SnapshotMeta): void;
+  /** run() has work again, outside of a turn. */
+  wake(): void;
   fail(error: KontikiError): void;
 }
 
@@ -60,6 +62,8 @@ export class Applier {
   #offset = 0;
   #backlog = 0;
   #restoring = false;
+  /** Waits for the machine's disk. */
+  #flushing = false;
   #underway: Underway | null = null;
   #whenSettled: ((isSettled: boolean) => void)[] = [];
   #stopped = false;
@@ -147,7 +151,7 @@ export class Applier {
    */
   run(persistedReady: number): boolean {
     if (this.#underway !== null && !this.#stopped && !this.#resume(this.#underway)) return true;
-    if (this.#queue.length === 0) return false;
+    if (this.#queue.length === 0 || this.#waitsForDisk()) return false;
     const until = this.#clock.now() + this.#limits.applySliceMs;
     while (!this.#restoring && !this.#stopped) {
       const next = this.#queue[0];
@@ -159,9 +163,31 @@ export class Applier {
         return false;
       }
       if (!this.#applyBatch(this.#takeEntries())) return true;
+      if (this.#waitsForDisk()) return false;
       if (this.#clock.now() >= until) return this.#queue.length > 0;
     }
     return false;
+  }
+
+  /**
+   * A machine whose disk is slower than the log would fill the memory with what it has applied. What
+   * waits here instead is in the log, whose entries are in memory once and on the log's disk.
+   */
+  #waitsForDisk(): boolean {
+    if (this.#flushing) return true;
+    const { backlogBytes = 0 } = this.#machine;
+    if (backlogBytes <= this.#limits.machineBacklogBytesMax || this.#restoring) return false;
+    this.#flushing = true;
+    this.#machine.flush().then(
+      () => {
+        this.#flushing = false;
+        if (!this.#stopped) this.#host.wake();
+      },
+      error => {
+        if (!this.#stopped) this.#host.fail(storageError(error));
+      },
+    );
+    return true;
   }
 
   stop(): void {

@@ -68,6 +68,8 @@ export interface DriverLimits {
   /** Applying goes on in the next turn once it took this long in one. */
   readonly applySliceMs: number;
   readonly applyEntriesMax: number;
+  /** Nothing is applied while more than this waits in memory for the machine's own disk. */
+  readonly machineBacklogBytesMax: number;
   /** Must be equal on all nodes: they evict the same session at the same log index. */
   readonly sessionsMax: number;
 }
@@ -80,6 +82,7 @@ export const LIMITS: DriverLimits = {
   snapshotChunkBytes: 256 * 1024,
   applySliceMs: 5,
   applyEntriesMax: 1024,
+  machineBacklogBytesMax: 512 * 1024 * 1024,
   sessionsMax: 1024,
 };
 

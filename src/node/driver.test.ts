@@ -9,6 +9,7 @@ import { command, message, noop, ScriptedCore } from '../../test/support/scripte
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import { DEFAULTS } from '../raft/config.ts';
 import type { Receipt } from '../raft/io.ts';
+import type { LogId } from '../raft/types.ts';
 import { Driver } from './driver.ts';
 import type { DriverLimits } from './driver-types.ts';
 import type { ApplyBatch } from './machine.ts';
@@ -320,6 +321,43 @@ describe('applying', () => {
     expect(core.of('applied').map(({ index }) => index)).toEqual([3]);
     expect(outcome.answers).toBe(1);
     expect(driver.report().newestSnapshot?.last.index).toBe(3);
+  });
+
+  test('pauses while too much waits for the disk of the machine, and goes on after it', async () => {
+    class Backlogged extends JournalMachine {
+      backlogBytes = 0;
+      release: () => void = () => {};
+      override apply(batch: ApplyBatch) {
+        this.backlogBytes += 600 * batch.commands.length;
+        return super.apply(batch);
+      }
+      override flush() {
+        return new Promise<LogId>(resolve => {
+          this.release = () => {
+            this.backlogBytes = 0;
+            resolve(this.durable);
+          };
+        });
+      }
+    }
+    const machine = new Backlogged();
+    const limits = { machineBacklogBytesMax: 1000, applyEntriesMax: 1 };
+    const { clock, core, driver } = await setup(limits, machine);
+    core.say({ committed: Array.from({ length: 5 }, (_, i) => command(i + 1, `${i}`)) });
+    driver.campaign();
+    await clock.settle();
+    expect(machine.commands).toEqual(['0', '1']);
+    core.say({ committed: [command(6, '5')] });
+    driver.campaign();
+    await clock.settle();
+    expect(machine.commands.length).toBe(2);
+    expect(driver.report()).toMatchObject({ state: 'running', applyBacklog: 4 });
+    for (const applied of [4, 6]) {
+      machine.release();
+      await clock.settle();
+      expect(machine.commands.length).toBe(applied);
+    }
+    machine.release();
   });
 
   test('a snapshot that is due waits for the end of a long batch', async () => {

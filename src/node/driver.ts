@@ -282,6 +282,7 @@ export class Driver {
       {
         applied: index => this.#applied(index),
         restored: meta => this.#restored(meta),
+        wake: () => this.#schedule(),
         fail,
       },
     );

@@ -30,6 +30,8 @@ export interface Machine {
   readonly applied: LogId;
   /** The newest applied index whose state survives a crash; 0 for a machine in memory. */
   readonly durable: LogId;
+  /** Bytes of applied changes that wait in memory for the machine's own disk; none when left out. */
+  readonly backlogBytes?: number;
   /**
    * Applies a batch and returns one result a command, in order. Deterministic: no clock, no chance,
    * nothing but the state and the batch. Never throws for a command's content: a refusal is a

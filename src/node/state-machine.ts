@@ -34,8 +34,8 @@ export interface StateMachineInParts<Command, Result, Part> {
   /**
    * The state at the time of the call, in parts, which are asked for over many turns while apply()
    * goes on. That nothing applied later shows in them is this method's duty: hand out of a copy
-   * of the references (`[...map]`), or of a structure that is never changed in place. The first part
-   * is asked for at once, so a generator may make its copy before its first `yield`. A part is turned
+   * of the references (`[...map]`, some 0.1 s for a million), or of a structure that is never
+   * changed in place, which needs no copy. The first part is asked for at once, so a generator may make its copy before its first `yield`. A part is turned
    * into bytes when it is handed out and not kept.
    */
   snapshotParts(): Iterable<Part>;

@@ -211,10 +211,10 @@ export class OpenWatch {
 }
 
 function toEvent(event: WatchBatch['events'][number]): WatchEvent {
-  const kv = decodeKeyValue(event.encodedKv);
+  const { key, value, createRevision, modRevision, version } = decodeKeyValue(event.encodedKv);
   const { encodedPrevKv } = event;
   const prevKv = encodedPrevKv === null ? null : decodeKeyValue(encodedPrevKv);
   const kind = event.type === 0 ? 'put' : 'delete';
-  const isCreate = kind === 'put' && kv.createRevision === kv.modRevision;
-  return { ...kv, kind, prevKv, isCreate };
+  const isCreate = kind === 'put' && createRevision === modRevision;
+  return { key, value, createRevision, modRevision, version, kind, prevKv, isCreate };
 }

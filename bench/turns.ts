@@ -69,7 +69,8 @@ function print(
   const { longestMs, p999Ms, longestElapsedMs, busyMs } = report;
   const figures = [longestMs, p999Ms, longestElapsedMs].map(ms => ms.toFixed(1).padStart(9));
   const totals = [elapsedMs, busyMs].map(ms => (ms / 1000).toFixed(2).padStart(8));
-  const verdict = longestMs <= BOUND_MS ? 'kept' : longestMs <= ABSURD_MS ? 'above' : 'ABSURD';
+  const excess = longestMs <= ABSURD_MS ? 'above' : counts ? 'ABSURD' : 'by contract';
+  const verdict = longestMs <= BOUND_MS ? 'kept' : excess;
   if (counts && longestMs > ABSURD_MS) isAbsurd = true;
   console.log(`${what.padEnd(44)}${figures.join('')}${totals.join('')}   ${BOUND_MS} ${verdict}`);
 }

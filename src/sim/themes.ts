@@ -16,7 +16,7 @@ const DRAWN: readonly Theme[] = [...THEMES, 'membership', 'lease', 'snapshots'];
 
 interface ThemeData {
   readonly always: readonly FaultClass[];
-  /** Each with half a chance. */
+  /** Each with half a chance; twice the same: more. */
   readonly maybe: readonly FaultClass[];
   readonly moments: readonly Moment[];
   readonly blows: readonly Blow[];
@@ -52,7 +52,7 @@ const DATA: Record<Theme, ThemeData> = {
   // Clocks as far apart as the promise allows, and leaders that are stopped, deaf or deposed.
   lease: {
     always: ['ambush'],
-    maybe: ['pause', 'partition', 'transfer', 'starve', 'delay', 'clock', 'campaign'],
+    maybe: ['pause', 'partition', 'transfer', 'crash', 'delay', 'clock', 'campaign'],
     moments: ['elected', 'appended', 'committed', 'voted', 'handedOver', 'handedOver'],
     blows: ['alone', 'few', 'deaf', 'deaf', 'pause', 'pause', 'stall'],
     plan: chance => ({
@@ -69,9 +69,9 @@ const DATA: Record<Theme, ThemeData> = {
   // Logs of a few entries, snapshots in tiny chunks, followers that diverge before they get one.
   snapshots: {
     always: ['snapshot', 'ambush'],
-    maybe: ['partition', 'crash', 'crashAtOperation', 'reset', 'slowDisk', 'reorder', 'clog'],
+    maybe: ['partition', 'flap', 'crash', 'crashAtOperation', 'reset', 'slowDisk', 'slowDisk'],
     moments: ['elected', 'appended', 'committed', 'truncated', 'installed'],
-    blows: ['alone', 'few', 'flood', 'flood', 'stall', 'crash', 'crashSoon', 'die', 'crashAll'],
+    blows: ['alone', 'few', 'few', 'flood', 'flood', 'stall', 'stall', 'crash', 'crashSoon', 'die'],
     plan: chance => ({
       nodes: chance.pick([2, 3, 3, 4, 5]),
       ...fast(chance),
@@ -115,7 +115,8 @@ export function drawTheme(chance: Prng): Theme | null {
 /** What the theme decides of a plan. */
 export function themedPlan(theme: Theme, chance: Prng): Partial<Plan> {
   const { always, maybe, plan } = DATA[theme];
-  const classes = [...always, ...maybe.filter(() => chance.chance(0.5))];
+  const drawn = maybe.filter(() => chance.chance(0.5));
+  const classes = [...new Set([...always, ...drawn])];
   return { classes, ...plan(chance) };
 }
 

@@ -361,13 +361,6 @@ export const MUTANTS: readonly Mutant[] = [
     'return false;',
   ),
   raft(
-    'lease-forgotten-by-restart',
-    'trap 19: a voter that restarts forgets the promise it gave',
-    'election.ts',
-    'if (leaseReads && core.tick < electionTicks) return true;',
-    '',
-  ),
-  raft(
     'round-of-another-term',
     'TiKV 9239: an old confirmation counts in a newer term',
     'core.ts',

@@ -221,7 +221,8 @@ export class Raft {
       case 'readIndex':
         return readIndex(core, input.read);
       case 'campaign':
-        return campaign(core);
+        // A lease counts on the silence of whoever hears the leader, and that includes this node.
+        return core.config.leaseReads && hearsLeader(core) ? undefined : campaign(core);
       case 'persisted':
         return this.#persisted(input.ready);
       case 'applied':

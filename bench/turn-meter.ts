@@ -4,7 +4,8 @@
 // While it measures, an immediate runs in every turn, which keeps the loop from sleeping. Between two
 // of them lies one whole turn: timers, sockets, immediates, microtasks, collected garbage. On Linux a
 // turn counts by the processor time of the main thread, so that neither the other processes of the
-// machine nor work on other threads is blamed on it; elsewhere by elapsed time.
+// machine nor work on other threads is blamed on it; elsewhere by elapsed time. Some kernels bring that
+// clock up to date every few milliseconds only, so a turn never counts for more than it took.
 
 import { openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -68,8 +69,10 @@ export class Turns {
   #note(): void {
     const now = this.#clock();
     const elapsed = performance.now();
-    if (now - this.#before > BUSY_MS) this.#turns.push(now - this.#before);
-    this.#longestElapsedMs = Math.max(this.#longestElapsedMs, elapsed - this.#elapsedBefore);
+    const elapsedMs = elapsed - this.#elapsedBefore;
+    const turnMs = Math.min(now - this.#before, elapsedMs);
+    if (turnMs > BUSY_MS) this.#turns.push(turnMs);
+    this.#longestElapsedMs = Math.max(this.#longestElapsedMs, elapsedMs);
     this.#before = now;
     this.#elapsedBefore = elapsed;
   }

@@ -30,7 +30,7 @@ import type { Member } from './member.ts';
 import { encodeNothing, failWith, isLongList, refuse } from './replies.ts';
 
 /** Keys a read looks at before it lets others have their turn. */
-const RANGE_SLICE_KEYS = 1000;
+const RANGE_SLICE_KEYS = 500;
 /** Field numbers of the lists in RangeResponse and DeleteRangeResponse. */
 const RANGE_KVS = 2;
 const DELETE_PREV_KVS = 3;

@@ -14,7 +14,7 @@ import type { Member } from './member.ts';
 import { failWith, refuse } from './replies.ts';
 import { API_VERSION, STORAGE_VERSION } from './version.ts';
 
-const HASH_SLICE_RECORDS = 500;
+const HASH_SLICE_RECORDS = 300;
 
 export class MaintenanceService {
   readonly #member: Member;

@@ -40,6 +40,9 @@ interface Change {
   readonly chains: readonly number[];
 }
 
+/** Messages of older terms have long left. */
+const REACHED_TERMS_MAX = 8;
+
 export class NodeShadow {
   readonly id: NodeId;
   handed = new ShadowLog();
@@ -69,6 +72,8 @@ export class NodeShadow {
   /** The configurations in the log that was handed over, and the one before it. */
   #configs: PlacedConfig[] = [];
   readonly #shadow: Shadow;
+  /** How far the durable log reached by a write of each term, of late. */
+  readonly #reached = new Map<Term, LogIndex>();
   /** Handed over, not called durable; in order. */
   #pending: Change[] = [];
 
@@ -137,6 +142,7 @@ export class NodeShadow {
       terms: entries.map(({ term }) => term),
       chains: entries.map(({ index }) => this.handed.chainAt(index) ?? 0),
     };
+    const { term } = this;
     this.#pending.push(change);
     this.#noteUnderWay();
     this.#shadow.spec.handedOver(this.id, batch);
@@ -148,14 +154,26 @@ export class NodeShadow {
       this.#pending.shift();
       this.#noteUnderWay();
       this.#settle(change);
+      this.#noteReached(term);
       this.#shadow.spec.durable(this.id);
     };
+  }
+
+  /**
+   * Was the log durable up to here by a write of this term or a later one? One sync may take two
+   * writes, the second of which drops entries for a newer leader; what the older one is told of them
+   * is no less true, but late: until then every vote of this node was given with them in its log.
+   */
+  wasDurable(index: LogIndex, since: Term): boolean {
+    for (const [term, reached] of this.#reached) if (term >= since && reached >= index) return true;
+    return false;
   }
 
   /** What storage recovered after a restart, null: nothing. */
   recovered(state: PersistentState | null): void {
     const { judge } = this.#shadow;
     this.syncFailed = false;
+    this.#reached.clear();
     if (state === null) {
       judge.check('A-28', this.id, !this.bootstrapped, () => {
         return `node ${this.id} had a log and recovered none`;
@@ -303,6 +321,13 @@ export class NodeShadow {
         judge.fail('A-12', this.id, `${text}, which is not committed`);
       }
     }
+  }
+
+  #noteReached(term: Term): void {
+    const before = this.#reached.get(term) ?? 0;
+    this.#reached.set(term, Math.max(before, this.durable.lastIndex));
+    if (this.#reached.size > REACHED_TERMS_MAX)
+      this.#reached.delete(Math.min(...this.#reached.keys()));
   }
 
   #settle(change: Change): void {

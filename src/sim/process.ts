@@ -125,6 +125,11 @@ export class Process {
     return !this.#dead && this.calls > 0 && this.diskOperations === 0 && this.logWrites === 0;
   }
 
+  /** Its one call has asked the disk for something: hardly anything of it can be ready as well. */
+  get isAtDisk(): boolean {
+    return this.calls === 1 && this.diskOperations > 0 && this.appends === 0;
+  }
+
   #runTurns(): void {
     for (let turns = 0; this.#turns.length > 0 && !this.#dead; turns++) {
       if (turns > TURNS_MAX) throw new Error(`node ${this.node} takes turns without end`);

@@ -13,16 +13,17 @@ const HELD_FACTOR = 10;
 /** A-17 over time: a leader's matches of one term, as they were last seen. */
 export class Matches {
   #term: Term = 0;
+  #configIndex: LogIndex = 0;
   readonly #match = new Map<NodeId, LogIndex>();
 
   /** What is wrong with a leader's view of its followers; null when nothing is. */
   fault(report: RaftReport, leader: NodeShadow, node: (id: NodeId) => NodeShadow): string | null {
-    if (report.currentTerm !== this.#term) this.#match.clear();
-    this.#term = report.currentTerm;
-    for (const id of this.#match.keys()) {
-      // Who was removed and came back begins anew.
-      if (!report.progress.some(p => p.id === id)) this.#match.delete(id);
-    }
+    const { currentTerm, configIndex } = report;
+    // Who was removed and came back begins anew, and both may have happened since the last look.
+    const isSame = currentTerm === this.#term && configIndex === this.#configIndex;
+    if (!isSame) this.#match.clear();
+    this.#term = currentTerm;
+    this.#configIndex = configIndex;
     for (const progress of report.progress) {
       const fault = this.#faultOf(progress, leader, node(progress.id));
       if (fault !== null) return fault;

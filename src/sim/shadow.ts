@@ -268,12 +268,13 @@ export class Shadow {
         return `node ${m.from} tells ${m.to} of its vote in term ${m.term} before it is durable`;
       });
     } else if (m.kind === 'appendAccepted') {
-      const { durable, syncFailed } = this.node(m.from);
+      const node = this.node(m.from);
+      const { syncFailed } = node;
       this.#acknowledgements += 1;
       this.#checkEcho(m);
-      if (m.match > durable.lastIndex) {
+      if (m.match > node.durable.lastIndex && !node.wasDurable(m.match, m.term)) {
         const text = `node ${m.from} tells ${m.to} that it holds entry ${m.match}`;
-        const end = `but its durable log ends at ${durable.lastIndex}`;
+        const end = `but its durable log ends at ${node.durable.lastIndex}`;
         this.judge.fail('A-27', m.from, `${text}, ${end}`);
       }
       if (syncFailed) {

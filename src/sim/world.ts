@@ -22,6 +22,8 @@ const QUIET_ROUNDS = 24;
 /** Recovery goes through what it has read in steps that nobody sees: it is waited for longer. */
 const BUSY_TURNS = 1000;
 const SHALLOW_ROUNDS = 3;
+/** Enough for what a call does beside the operation that it waits for. */
+const AT_DISK_ROUNDS = 12;
 const TURNS_MAX = 100_000;
 
 const PEERS: readonly EventKind[] = ['deliver', 'notice'];
@@ -104,7 +106,7 @@ export class World {
       if (turns > TURNS_MAX) throw new Error('promises lead to promises without end');
       const before = this.activity;
       const deep = this.#readiness() === 'deep';
-      for (let left = deep ? QUIET_ROUNDS : SHALLOW_ROUNDS; left > 0; left--) {
+      for (let left = deep ? this.#deepRounds() : SHALLOW_ROUNDS; left > 0; left--) {
         await undefined;
         if (this.activity !== before) break;
       }
@@ -169,6 +171,11 @@ export class World {
       if (readiness === 'shallow') result = 'shallow';
     }
     return result;
+  }
+
+  #deepRounds(): number {
+    for (const process of this.dirty) if (!process.isAtDisk) return QUIET_ROUNDS;
+    return AT_DISK_ROUNDS;
   }
 
   #isBusy(): boolean {

@@ -16,7 +16,7 @@ import { ExitCode } from './exit-codes.ts';
 import { Progress } from './progress.ts';
 import { CliError } from './report.ts';
 import { StopSignals } from './signals.ts';
-import type { SimFlags } from './sim-command.ts';
+import type { SimFlags } from './sim-flags.ts';
 import { jsonResult, quietReport, replayCommand } from './sim-text.ts';
 import { styleFor } from './style.ts';
 import { formatDuration } from './values.ts';

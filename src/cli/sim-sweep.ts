@@ -7,7 +7,7 @@ import type { CliContext } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
 import { Progress } from './progress.ts';
 import { StopSignals } from './signals.ts';
-import type { SeedRange, SimFlags } from './sim-command.ts';
+import type { SeedRange, SimFlags } from './sim-flags.ts';
 import { jsonSummary, progressText, replayCommand, summaryReport } from './sim-text.ts';
 import { SimWorkers } from './sim-workers.ts';
 import { styleFor } from './style.ts';

@@ -3,7 +3,7 @@
 import { drawPlan, FAULT_CLASSES, type Plan, type SimulateOptions } from '../sim/index.ts';
 import type { CliContext } from './context.ts';
 import { reporting, usageError } from './report.ts';
-import type { SimFlags } from './sim-command.ts';
+import type { SimFlags } from './sim-flags.ts';
 import { runSeed } from './sim-seed.ts';
 import { sweepSeeds } from './sim-sweep.ts';
 import { closest } from './values.ts';

@@ -216,6 +216,34 @@ describe('A-17, matches', () => {
     expect(matches.fault(f.report(1, { progress: [progress(2)] }), node(1), node)).toBe(null);
     expect(matches.fault(f.report(1, { progress: [progress(1)] }), node(1), node)).toMatch(/was 2/);
   });
+
+  test('a match begins anew where the configuration is another one', () => {
+    const f = new Forger(entries);
+    const node = (id: NodeId) => f.shadow.node(id);
+    const matches = new Matches();
+    const later = { progress: [progress(0)], configIndex: 4 };
+    expect(matches.fault(f.report(1, { progress: [progress(2)] }), node(1), node)).toBe(null);
+    expect(matches.fault(f.report(1, later), node(1), node)).toBe(null);
+  });
+});
+
+describe('A-27, acknowledgements', () => {
+  test('what a newer leader has replaced was durable for the words of the older term', () => {
+    const f = new Forger();
+    const node = f.shadow.node(2);
+    const write = (term: number, written: Entry[]) => {
+      node.term = term;
+      return node.handOver({ entries: written, hardState: null, snapshot: null });
+    };
+    const first = write(1, [entry(1, 1), entry(2, 1)]);
+    const second = write(2, [entry(1, 2)]);
+    expect(node.wasDurable(2, 1), 'not yet').toBe(false);
+    first();
+    second();
+    expect(node.durable.lastIndex).toBe(1);
+    expect(node.wasDurable(2, 1)).toBe(true);
+    expect(node.wasDurable(2, 2), 'of the newer term it never was').toBe(false);
+  });
 });
 
 describe('A-18, A-20: who counts', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { emptySummary } from '../sim/index.ts';
-import { parseNumbers, parsePlan, parseSeeds } from './sim-command.ts';
+import { parseNumbers, parsePlan, parseSeeds } from './sim-flags.ts';
 import { progressText, replayCommand, summaryReport } from './sim-text.ts';
 import { NO_STYLE } from './style.ts';
 

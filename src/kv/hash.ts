@@ -89,6 +89,9 @@ function hashRecord(revision: Revision, record: LogRecord): number {
   hash = mix(hash, revision.main | 0);
   hash = mix(hash, Math.floor(revision.main / 0x1_0000_0000));
   hash = mix(hash, revision.sub);
+  // Not to be seen in any answer, and yet part of the state: members must agree in it as well.
+  hash = mix(hash, record.previous.main | 0);
+  hash = mix(hash, record.previous.sub);
   return hashBytes(record.encodedKv, hash);
 }
 

@@ -45,6 +45,10 @@ export const simCommand = buildCommand<SimFlags, [], CliContext>({
       faults: parsed(parseNumbers, 'N,N', 'With --seed: only these of its faults, or none'),
       operations: parsed(parseNumbers, 'N,N', 'With --seed: only these of its operations'),
       shrink: { ...switchedOff, brief: 'With --seed: look for the smallest run that fails alike' },
+      twice: {
+        ...switchedOff,
+        brief: 'Run each seed twice and compare the hashes, not one in 100',
+      },
       trace: parsed(String, 'FILE', 'With --seed: write every step of every node as JSON lines'),
       json: { ...switchedOff, brief: 'Print the result as JSON' },
     },

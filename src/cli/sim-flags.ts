@@ -23,6 +23,7 @@ export interface SimFlags {
   readonly faults?: readonly number[];
   readonly operations?: readonly number[];
   readonly shrink: boolean;
+  readonly twice: boolean;
   readonly trace?: string;
   readonly json: boolean;
 }

@@ -30,7 +30,7 @@ export async function sweepSeeds(
     progress.clear();
     stdout.write(`${failureReport(result, { command: replay })}\n\n`);
   };
-  const job = { ...options, ...range, twiceEvery: TWICE_EVERY };
+  const job = { ...options, ...range, twiceEvery: flags.twice ? 1 : TWICE_EVERY };
   const workers = new SimWorkers(job, flags.workers, failed);
   const stop = new AbortController();
   const signals = new StopSignals(silentLogger);

@@ -9,7 +9,7 @@ import { sweepSeeds } from './sim-sweep.ts';
 import { closest } from './values.ts';
 
 const NEEDS_SEED = ['shrink', 'trace', 'faults', 'operations'] as const;
-const CONTRADICTS_SEED = ['seeds', 'minutes', 'hours'] as const;
+const CONTRADICTS_SEED = ['seeds', 'minutes', 'hours', 'twice'] as const;
 
 export function sim(this: CliContext, flags: SimFlags): Promise<void> {
   return reporting(this, async () => {

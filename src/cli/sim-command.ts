@@ -50,6 +50,11 @@ export const simCommand = buildCommand<SimFlags, [], CliContext>({
         brief: 'Run each seed twice and compare the hashes, not one in 100',
       },
       trace: parsed(String, 'FILE', 'With --seed: write every step of every node as JSON lines'),
+      html: parsed(
+        String,
+        'FILE',
+        'With --seed: write the page of a history that is not linearizable',
+      ),
       json: { ...switchedOff, brief: 'Print the result as JSON' },
     },
   },

@@ -25,6 +25,7 @@ export interface SimFlags {
   readonly shrink: boolean;
   readonly twice: boolean;
   readonly trace?: string;
+  readonly html?: string;
   readonly json: boolean;
 }
 

@@ -14,9 +14,9 @@ import {
 import type { CliContext } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
 import { Progress } from './progress.ts';
-import { CliError } from './report.ts';
 import { StopSignals } from './signals.ts';
 import type { SimFlags } from './sim-flags.ts';
+import { atFile, writePage } from './sim-page.ts';
 import { jsonResult, quietReport, replayCommand } from './sim-text.ts';
 import { styleFor } from './style.ts';
 import { formatDuration } from './values.ts';
@@ -39,6 +39,9 @@ export async function runSeed(
     else if (result.ok) stdout.write(quietReport(result, styleFor(stdout, env)));
     else stdout.write(`${failureReport(result, { command: () => command })}\n`);
     if (!flags.json) stdout.write(`${result.hash}\n`);
+    if (flags.html !== undefined && !writePage(flags.html, result)) {
+      context.process.stderr.write('no page: what the clients saw contradicts nothing\n');
+    }
     return result.ok ? ExitCode.OK : ExitCode.FAILED;
   } finally {
     forget();
@@ -120,18 +123,6 @@ class LineFile {
   #flush(): void {
     writeSync(this.#file, this.#text);
     this.#text = '';
-  }
-}
-
-function atFile<T>(path: string, run: () => T): T {
-  try {
-    return run();
-  } catch (error) {
-    throw new CliError({
-      headline: `${path} can't be written.`,
-      details: [['why', [(error as Error).message]]],
-      exitCode: ExitCode.FAILED,
-    });
   }
 }
 

@@ -8,7 +8,7 @@ import { runSeed } from './sim-seed.ts';
 import { sweepSeeds } from './sim-sweep.ts';
 import { closest } from './values.ts';
 
-const NEEDS_SEED = ['shrink', 'trace', 'faults', 'operations'] as const;
+const NEEDS_SEED = ['shrink', 'trace', 'html', 'faults', 'operations'] as const;
 const CONTRADICTS_SEED = ['seeds', 'minutes', 'hours', 'twice'] as const;
 
 export function sim(this: CliContext, flags: SimFlags): Promise<void> {

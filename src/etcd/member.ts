@@ -8,7 +8,9 @@ import type { MemberTable } from './members.ts';
 import type { Replies } from './replies.ts';
 
 /** Records that an idle turn sweeps; a few milliseconds at the most. */
-const SWEEP_RECORDS_PER_TURN = 500;
+const SWEEP_RECORDS_PER_TURN = 300;
+/** More than this waits for the disk before the sweep goes on: large layers are written in one turn. */
+const SWEEP_BACKLOG_BYTES_MAX = 256 * 1024;
 /** Measuring the database costs system calls; so much may come in between. */
 const SIZE_MAX_AGE_MS = 200;
 
@@ -91,10 +93,7 @@ export class Member {
       this.logger.warn('the sweep after a compaction ended', { error: String(error) });
       return;
     }
-    if (!isSwept) {
-      setImmediate(() => this.#sweep());
-      return;
-    }
+    if (!isSwept) return this.#sweepOn();
     this.#sweeping = false;
     const waiting = this.#whenSwept;
     this.#whenSwept = [];
@@ -103,5 +102,11 @@ export class Member {
       for (const done of waiting) done();
     };
     this.kv.flush().then(settle, settle);
+  }
+
+  #sweepOn(): void {
+    const next = () => this.#sweep();
+    if (this.kv.backlogBytes <= SWEEP_BACKLOG_BYTES_MAX) setImmediate(next);
+    else this.kv.flush().then(next, next);
   }
 }

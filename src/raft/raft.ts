@@ -22,7 +22,7 @@ import {
   propose,
   proposeChange,
 } from './proposals.ts';
-import { quorumHolds } from './quorum.ts';
+import { isMember, quorumHolds } from './quorum.ts';
 import {
   admitEarlyReads,
   handleReadIndex,
@@ -412,9 +412,13 @@ export class Raft {
     return true;
   }
 
-  /** A node that this one never asked can't end its term by an answer. */
+  /**
+   * A node that this one did not ask, or that was removed since, can't end its term by an answer; it
+   * may be the late one to a request from before the removal.
+   */
   #isOutsidersReply(m: Message): boolean {
-    const { role } = this.#core;
+    const { role, membership } = this.#core;
+    if (m.kind === 'voteReply') return !isMember(membership, m.from);
     const isReply =
       m.kind === 'appendAccepted' || m.kind === 'appendRejected' || m.kind === 'snapshotReply';
     return isReply && role.kind === 'leader' && !role.progress.has(m.from);

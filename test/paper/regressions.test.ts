@@ -181,6 +181,21 @@ describe('Found and fixed', () => {
     assert.equal(c.report(1).currentTerm, 2);
   });
 
+  test("B21: the late vote of a removed node ends nobody's term", () => {
+    const c = new CoreCluster([1, 2, 3]);
+    c.elect(1);
+    c.isolate(3);
+    c.change(1, [{ kind: 'remove', node: 3 }]);
+    c.run(2);
+    c.heal();
+    const late = { kind: 'voteReply' as const, from: 3, preVote: false, granted: false };
+    for (const to of [1, 2]) c.deliver({ ...late, to, term: 9 });
+    assert.equal(c.report(1).role, 'leader');
+    assert.deepEqual([c.report(1).currentTerm, c.report(2).currentTerm], [1, 1]);
+    c.deliver({ ...late, from: 2, to: 1, term: 9 });
+    assert.equal(c.report(1).currentTerm, 9, 'a member may');
+  });
+
   describe('B19: a snapshot on its way', () => {
     const sent = { last: { term: 1, index: 5 }, config: voters(1, 2, 3), configIndex: 0 };
     const part = { kind: 'snapshotChunk' as const, to: 3, meta: sent, done: false };

@@ -3,6 +3,7 @@ import type { Disk, DiskFile } from '../storage/disk.ts';
 import { Prng } from './prng.ts';
 import { Process } from './process.ts';
 import { SimDisk } from './sim-disk.ts';
+import { SimNames } from './sim-names.ts';
 import { World } from './world.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -185,4 +186,17 @@ describe('SimDisk', () => {
     expect(bench.disk.rot(new Prng(2))).toMatch(/^a at \d$/);
     expect(await bench.read('a')).not.toBe('aaaa');
   });
+});
+
+test('a slow sync of a directory takes back nothing that a later one has settled', () => {
+  const names = new SimNames();
+  names.create('a');
+  names.beginSync('')();
+  names.remove('a');
+  const slow = names.beginSync('');
+  names.create('a');
+  names.beginSync('')();
+  slow();
+  names.crash('lost', new Prng(1));
+  expect(names.get('a')).toBeDefined();
 });

@@ -13,6 +13,11 @@ type NameChange =
   | { readonly kind: 'makeDir'; readonly path: Path }
   | { readonly kind: 'removeDir'; readonly path: Path };
 
+interface Pending {
+  readonly dir: Path;
+  readonly change: NameChange;
+}
+
 class View {
   files = new Map<Path, SimFile>();
   dirs = new Set<Path>();
@@ -49,8 +54,8 @@ class View {
 export class SimNames {
   #seen = new View();
   #durable = new View();
-  /** In order; each belongs to a directory. */
-  #pending: { readonly dir: Path; readonly change: NameChange }[] = [];
+  /** In order. */
+  #pending: Pending[] = [];
 
   get files(): ReadonlyMap<Path, SimFile> {
     return this.#seen.files;
@@ -106,8 +111,14 @@ export class SimNames {
   beginSync(dir: Path): () => void {
     const covered = new Set(this.#pending.filter(pending => pending.dir === dir));
     return () => {
-      for (const { change } of covered) this.#durable.apply(change);
-      this.#pending = this.#pending.filter(pending => !covered.has(pending));
+      const left: Pending[] = [];
+      // Only what no other sync has settled meanwhile: done again, an old removal would take away a
+      // file that was made anew since.
+      for (const pending of this.#pending) {
+        if (covered.has(pending)) this.#durable.apply(pending.change);
+        else left.push(pending);
+      }
+      this.#pending = left;
     };
   }
 

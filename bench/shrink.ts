@@ -8,7 +8,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { MUTANTS, type Mutant } from '../test/mutants/mutants.ts';
+import type { Mutant } from '../test/mutants/mutant.ts';
+import { MUTANTS } from '../test/mutants/mutants.ts';
 
 const DEFAULT = [
   ...['vote-twice', 'own-vote-before-durable', 'half-is-a-quorum', 'no-consistency-check'],

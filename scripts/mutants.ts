@@ -12,7 +12,8 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import type { Hunt } from '../test/mutants/hunt.ts';
-import { MUTANTS, type Mutant } from '../test/mutants/mutants.ts';
+import type { Mutant } from '../test/mutants/mutant.ts';
+import { MUTANTS } from '../test/mutants/mutants.ts';
 
 /** A mutant that makes no progress for this long in one seed is caught: it has hung. */
 const SEED_TIMEOUT_MS = 60_000;

@@ -1,5 +1,6 @@
 // Clients of the register machine, and the judgement of what they saw: does the order of the log
-// explain it, and if not, does any? Every key by itself, by the searching checker. Values are unique, so that a stale read can't look like a fresh one.
+// explain it, and if not, does any? Every key by itself, by the searching checker. Values are unique,
+// so that a stale read can't look like a fresh one.
 
 import { HistoryRecorder } from '../check/history.ts';
 import {

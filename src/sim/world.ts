@@ -9,7 +9,8 @@
 // - most events resolve no promise: the next event follows in the same synchronous loop;
 // - an append to the log is written one microtask later: `shallow`, one or two rounds;
 // - whatever resolved a promise or began an asynchronous call gets rounds until nothing that the
-//   world can see (disk, clock, store) has happened for QUIET_ROUNDS of them.
+//   world can see (disk, clock, store) has happened for QUIET_ROUNDS of them; fewer once its only
+//   call waits for the disk.
 //
 // The order of microtasks is part of the language, so this is as deterministic as the rest.
 

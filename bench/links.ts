@@ -117,6 +117,7 @@ class Leader {
           ...header,
           entries: payload,
           leaderCommit: 0,
+          acknowledged: 0,
           round: ++sent,
         });
       }

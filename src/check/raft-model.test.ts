@@ -34,7 +34,10 @@ const append = (
   prev: SpecPlace,
   entries: SpecEntry[] = [],
   leaderCommit = 0,
-): Of<'append'> => ({ kind: 'append', from, to, term, prev, entries, leaderCommit });
+  acknowledged = 0,
+): Of<'append'> => {
+  return { kind: 'append', from, to, term, prev, entries, leaderCommit, acknowledged };
+};
 const ack = ([from, to, term]: Envelope, match: number): Of<'appendAccepted'> => {
   return { kind: 'appendAccepted', from, to, term, match };
 };
@@ -149,9 +152,19 @@ beforeEach(() => {
 });
 
 describe('what Raft does is allowed', () => {
+  test('stopping for good when the leader tells of a loss', () => {
+    c.commit();
+    c.model.lose(2, 0);
+    c.restart(2, { config: config([1, 2, 3]), term: 1, votedFor: 1 });
+    const heartbeat = append([1, 2, 1], entry(1, 1), [], 1, 1);
+    c.model.send(heartbeat);
+    c.model.halt(2, heartbeat);
+    expect(c.rules).toEqual([]);
+  });
+
   test('an election, a replicated entry and its commit', () => {
     c.commit();
-    c.deliver(append([1, 2, 1], entry(1, 1), [], 1), { commitIndex: 1 });
+    c.deliver(append([1, 2, 1], entry(1, 1), [], 1, 1), { commitIndex: 1 });
     c.model.apply(2, 1, [entry(1, 1)]);
     expect(c.rules).toEqual([]);
   });
@@ -415,7 +428,7 @@ describe('what Raft must not do is named', () => {
 
   test('committing what the leader did not announce', () => {
     c.commit();
-    c.deliver(append([1, 2, 1], entry(1, 1)), { commitIndex: 1 });
+    c.deliver(append([1, 2, 1], entry(1, 1), [], 0, 1), { commitIndex: 1 });
     expect(c.rules[0]).toBe('AdvanceCommitIndex');
   });
 
@@ -457,6 +470,37 @@ describe('what Raft must not do is named', () => {
     c.step(1, {}, [entry(1, 2)]);
     c.persist(1, [entry(1, 2, 99)]);
     expect(c.rules).toEqual(['Write']);
+  });
+
+  test('a leader that tells of more acknowledgements than came, or of fewer', () => {
+    for (const acknowledged of [0, 2]) {
+      const d = new Cluster();
+      d.commit();
+      d.model.send(append([1, 2, 1], entry(1, 1), [], 1, acknowledged));
+      expect(d.rules).toEqual(['AppendEntries']);
+    }
+  });
+
+  test('going on after a loss that the leader tells of', () => {
+    c.commit();
+    c.model.lose(2, 0);
+    c.restart(2, { config: config([1, 2, 3]), term: 1, votedFor: 1 });
+    const heartbeat = append([1, 2, 1], entry(1, 1), [], 1, 1);
+    c.deliver(heartbeat);
+    expect(c.rules).toEqual(['Halt']);
+  });
+
+  test('coming back with another part of the log than was left', () => {
+    c.commit();
+    c.model.lose(2, 0);
+    c.restart(2, { config: config([1, 2, 3]), term: 1, votedFor: 1, entries: [entry(1, 1)] });
+    expect(c.rules).toEqual(['Restart']);
+  });
+
+  test('stopping for good without a loss', () => {
+    c.commit();
+    c.model.halt(2, append([1, 2, 1], entry(1, 1), [], 1, 1));
+    expect(c.rules).toEqual(['Halt']);
   });
 
   test('sending entries that are not in the log, or without leading', () => {
@@ -511,7 +555,7 @@ describe('configurations', () => {
     const joint = change(1, 2, config([1, 4, 5], [1, 2, 3]));
     c.step(1, {}, [joint]);
     c.persist(1, [joint]);
-    c.deliver(append([1, 2, 1], entry(1, 1), [joint], 1), { last: joint, commitIndex: 1 });
+    c.deliver(append([1, 2, 1], entry(1, 1), [joint], 1, 1), { last: joint, commitIndex: 1 });
     c.persist(2, [joint]);
     c.deliver(ack([2, 1, 1], 2), { commitIndex: 2 });
     expect(c.rules).toEqual(['AdvanceCommitIndex']);
@@ -532,7 +576,7 @@ describe('configurations', () => {
     const smaller = change(1, 2, config([1, 2]));
     c.step(1, {}, [smaller]);
     c.persist(1, [smaller]);
-    c.deliver(append([1, 2, 1], entry(1, 1), [smaller], 1), { last: smaller, commitIndex: 1 });
+    c.deliver(append([1, 2, 1], entry(1, 1), [smaller], 1, 1), { last: smaller, commitIndex: 1 });
     c.persist(2, [smaller]);
     c.deliver(ack([2, 1, 1], 2), { commitIndex: 2 });
     c.deliver(append([1, 3, 1], START, [entry(1, 1), smaller], 2), {

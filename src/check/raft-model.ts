@@ -15,7 +15,9 @@
 //   [down]      a leader or candidate may give up within its term (6.2, 4.2.2): state is only lost
 //   [ignore]    a message may be ignored whole, as if it were lost (4.2.3)
 //   [snapshot]  a committed prefix may arrive at once (Figure 13)
+//   [loss]      a disk may go back in time (3.8): whoever is told of it stops, and nobody else does
 
+import { appendFault, lossIn } from './raft-spec-append.ts';
 import {
   isMember,
   isQuorum,
@@ -30,7 +32,14 @@ import {
   sameConfig,
   sameEntry,
 } from './raft-spec-log.ts';
-import { isUpToDate, mayChange, place, type Server, Servers } from './raft-spec-server.ts';
+import {
+  differences,
+  isUpToDate,
+  mayChange,
+  place,
+  type Server,
+  Servers,
+} from './raft-spec-server.ts';
 import {
   type Append,
   INSTALLED,
@@ -105,6 +114,11 @@ export class RaftModel {
     s.disk.write({ term, votedFor, snapshot: prefix, prevIndex, entries, reaches });
   }
 
+  /** Restart follows; what was durable after `last` is not any more [loss]. */
+  lose(id: ServerId, last: number): void {
+    this.#servers.get(id).disk.lose(last);
+  }
+
   /** The oldest write of this server is durable. */
   written(id: ServerId): void {
     this.#servers.get(id).disk.complete();
@@ -122,9 +136,17 @@ export class RaftModel {
     if (m.to !== id || !this.#sent.has(keyOf(m))) {
       this.#forbid(s, 'Receive', `receives ${m.kind} of ${m.from}, which was never sent to it`);
     }
+    const loss = lossIn(s, m);
+    if (loss !== null) this.#forbid(s, 'Halt', `${loss}, and does not stop`);
     this.#updateTerm(s, m, now);
     if (m.term === s.term || isQuestion(m)) this.#handle(s, m, now);
     this.#internal(s, now, appended, m.kind === 'timeoutNow' && m.term === s.term, m.kind);
+  }
+
+  /** At this message the server stops for good [loss]. */
+  halt(id: ServerId, m: SpecMessage): void {
+    const s = this.#servers.get(id);
+    if (lossIn(s, m) === null) this.#forbid(s, 'Halt', 'stops, which has lost nothing');
   }
 
   /** UpdateTerm(i, j, m). A question about a term is not yet that term [ask]; [ignore]. */
@@ -258,19 +280,8 @@ export class RaftModel {
   }
 
   #compare(s: Server, now: SpecState, name: string): void {
-    const { log, disk } = s;
-    if (now.role !== s.role) this.#forbid(s, name, `becomes ${now.role}: it is ${s.role}`);
-    if (now.term !== s.term) this.#forbid(s, name, `is in term ${now.term} instead of ${s.term}`);
-    if (now.votedFor !== s.votedFor) {
-      this.#forbid(s, name, `has voted for ${now.votedFor} instead of ${s.votedFor}`);
-    }
-    if (now.last.index !== log.lastIndex || now.last.term !== log.lastTerm) {
-      const own = place({ term: log.lastTerm, index: log.lastIndex });
-      this.#forbid(s, name, `has a log up to ${place(now.last)} instead of ${own}`);
-    }
-    if (now.commitIndex !== s.commitIndex) {
-      this.#forbid(s, name, `commits ${now.commitIndex} instead of ${s.commitIndex}`);
-    }
+    const { disk } = s;
+    for (const difference of differences(s, now)) this.#forbid(s, name, difference);
     if (now.stableIndex > disk.durableIndex) {
       const text = `takes entry ${now.stableIndex} for durable`;
       this.#forbid(s, 'Write', `${text}; the disk has ${disk.durableIndex}`);
@@ -463,21 +474,8 @@ export class RaftModel {
 
   /** AppendEntries(i, j) */
   #sendAppendEntries(s: Server, m: Append): void {
-    const rule = 'AppendEntries';
-    const { log } = s;
-    const { prev, entries } = m;
-    if (this.#leaders.get(m.term) !== s.id) this.#forbid(s, rule, `does not lead term ${m.term}`);
-    if (m.leaderCommit > s.commitIndex) this.#forbid(s, rule, 'announces a commit it knows not of');
-    // A newer leader may have replaced entries of a deposed one before its last message left.
-    const leads = s.role === 'leader' && s.term === m.term;
-    const own = log.termAt(prev.index);
-    if (leads && own !== prev.term) this.#forbid(s, rule, `sends ${place(prev)} for prev`);
-    for (let i = 0; i < entries.length; i++) {
-      const entry = log.entries[prev.index + i];
-      if (entry !== undefined && sameEntry(entry, entries[i]!)) continue;
-      if (!leads && entry?.term !== entries[i]!.term) return;
-      return this.#forbid(s, rule, `sends another entry ${prev.index + 1 + i} than it has`);
-    }
+    const fault = appendFault(s, m, this.#leaders.get(m.term) === s.id);
+    if (fault !== null) this.#forbid(s, 'AppendEntries', fault);
   }
 
   /** What is acknowledged was compared in that term, or is committed; and it is durable [disk]. */

@@ -192,6 +192,12 @@ export class SpecDisk {
     for (const write of this.#writes) write.reaches = Math.min(write.reaches, index);
   }
 
+  /** [loss] The disk is again as it was when its log ended at `index`; term and vote are the same. */
+  lose(index: number): void {
+    this.#writes = [];
+    this.log.length = Math.min(index, this.log.length);
+  }
+
   /**
    * A crash leaves the writes that were done and perhaps some of the others, in their order, the last
    * of them in part: first its term, vote and snapshot, then its entries. False: not this.

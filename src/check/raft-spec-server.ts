@@ -10,7 +10,7 @@ import {
   type SpecPlace,
   type SpecRecovered,
 } from './raft-spec-log.ts';
-import type { SpecRole } from './raft-spec-types.ts';
+import type { SpecRole, SpecState } from './raft-spec-types.ts';
 
 const NOBODY: SpecConfig = { voters: [], outgoing: [], learners: [] };
 
@@ -87,6 +87,22 @@ export function isUpToDate(last: SpecPlace, log: SpecLog): boolean {
 /** Of the last configuration only, and in a term that has committed something. */
 export function mayChange(s: Server): boolean {
   return s.log.configIndex <= s.commitIndex && s.log.termAt(s.commitIndex) === s.term;
+}
+
+/** Where a server is not what the specification says that it is. */
+export function differences({ role, term, votedFor, log, commitIndex }: Server, now: SpecState) {
+  const found: string[] = [];
+  if (now.role !== role) found.push(`becomes ${now.role}: it is ${role}`);
+  if (now.term !== term) found.push(`is in term ${now.term} instead of ${term}`);
+  if (now.votedFor !== votedFor) found.push(`has voted for ${now.votedFor} instead of ${votedFor}`);
+  if (now.last.index !== log.lastIndex || now.last.term !== log.lastTerm) {
+    const own = place({ term: log.lastTerm, index: log.lastIndex });
+    found.push(`has a log up to ${place(now.last)} instead of ${own}`);
+  }
+  if (now.commitIndex !== commitIndex) {
+    found.push(`commits ${now.commitIndex} instead of ${commitIndex}`);
+  }
+  return found;
 }
 
 export function place({ index, term }: SpecPlace): string {

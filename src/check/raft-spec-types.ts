@@ -40,6 +40,8 @@ export interface Append extends Mail {
   readonly prev: SpecPlace;
   readonly entries: readonly SpecEntry[];
   readonly leaderCommit: number;
+  /** Up to here the sender has counted the receiver's acknowledgements in this term [loss]. */
+  readonly acknowledged: number;
 }
 
 export interface AppendAccepted extends Mail {
@@ -114,7 +116,7 @@ export function keyOf(m: SpecMessage): number {
       return mix(h, m.granted ? 1 : 2) >>> 2;
     case 'append':
       h = mix(mix(mix(h, m.prev.index), m.prev.term), m.leaderCommit);
-      return mix(h, m.entries.length) >>> 2;
+      return mix(mix(h, m.entries.length), m.acknowledged) >>> 2;
     case 'appendAccepted':
       return mix(h, m.match) >>> 2;
     case 'snapshotReply':

@@ -23,6 +23,16 @@ const NEXT: Partial<Record<ErrorCode, readonly string[]>> = {
     'this --data-dir belongs to another member or cluster: check --data-dir, --name,',
     '--initial-cluster and --initial-cluster-token',
   ],
+  STORAGE_LOST: [
+    'keep the data directory for inspection, and find out whether an old copy of it was put back',
+    'if not, replace the disk or its controller: it confirms writes that it does not keep',
+    'remove this member, and add it anew with an empty --data-dir',
+  ],
+  TWO_LEADERS: [
+    'find the member that voted twice: was an old copy of its --data-dir put back, or its disk lost?',
+    'remove that one, and add it anew with an empty --data-dir',
+    'then start this server again',
+  ],
   STORAGE_VERSION: ['start the version of Kontiki that wrote this --data-dir, or a newer one'],
   TRANSPORT_FAILED: ['check --listen-peer-urls: is the port free, is the address of this machine?'],
   MACHINE_FAILED: ['this is a bug: please report it with the log lines above'],

@@ -229,7 +229,7 @@ describe('a node that starts again', () => {
     await cluster.write(member, 'a');
     await member.driver.stop();
     member.disk.entries = [];
-    await expect(cluster.restart(member)).rejects.toMatchObject({ code: 'STORAGE_MISMATCH' });
+    await expect(cluster.restart(member)).rejects.toMatchObject({ code: 'STORAGE_LOST' });
   });
 
   test('refuses a state whose snapshot file is missing', async () => {

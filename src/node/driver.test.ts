@@ -182,6 +182,37 @@ describe('a failing write', () => {
   });
 });
 
+describe('a core that halts', () => {
+  const halt = { leader: 2, term: 7, acknowledged: 9, last: { term: 6, index: 4 } };
+
+  test('stops the node with what it has lost, and condemns its data', async () => {
+    const { clock, core, store, transport, driver } = await setup();
+    core.say({ messages: [message(1)] });
+    core.say({ halt: { kind: 'lostEntries', ...halt } });
+    const outcome = new Outcome();
+    driver.propose(encode('x'), outcome);
+    await clock.settle();
+    const error = await driver.closed;
+    expect(error).toMatchObject({ code: 'STORAGE_LOST', outcome: 'unknown' });
+    expect(error!.message).toContain('acknowledged entries up to 9 to leader 2 in term 7');
+    expect(error!.message).toContain('its log ends at 4');
+    expect(error!.message).toContain('add it anew with an empty data directory');
+    expect(transport.sent).toEqual([]);
+    expect(outcome.error?.code).toBe('STOPPED');
+    expect(store.disk.condemned).toBe(error!.text);
+  });
+
+  test('because a term has two leaders stops the node and leaves its data alone', async () => {
+    const { clock, core, store, driver } = await setup();
+    core.say({ halt: { kind: 'twoLeaders', leader: 2, other: 3, term: 7 } });
+    driver.campaign();
+    await clock.settle();
+    const error = await driver.closed;
+    expect(error!.message).toMatch(/^TWO_LEADERS: nodes 3 and 2 both lead term 7/);
+    expect(store.disk.condemned).toBe(null);
+  });
+});
+
 test('an exception of the state machine stops the node', async () => {
   const { clock, core, machine, driver } = await setup();
   machine.onApply = () => {

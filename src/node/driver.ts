@@ -44,6 +44,7 @@ import {
   startError,
   storageError,
 } from './errors.ts';
+import { haltError } from './halt-error.ts';
 import { Intake, overloaded } from './intake.ts';
 import { Persister } from './persister.ts';
 import { ProposalTracker } from './proposals.ts';
@@ -398,6 +399,7 @@ export class Driver {
   }
 
   #take(ready: Ready, now: number): void {
+    if (ready.halt !== null) return this.#fail(haltError(ready.halt));
     const { receipts, reads, messages, snapshotReads, snapshotWrites } = ready;
     for (let i = 0; i < receipts.length; i++) this.#tracker.receipt(receipts[i]!);
     for (let i = 0; i < messages.length; i++) this.#outgoing.push(messages[i]!);
@@ -566,6 +568,10 @@ export class Driver {
     const isWhole = this.#applier?.isMidway !== true;
     if (flush && isWhole) await this.#quietly('state machine', machine.flush());
     await this.#quietly('state machine', machine.close());
+    const error = this.#error;
+    // Started again it would vote with what it has forgotten.
+    const isHalted = error?.code === 'STORAGE_LOST' && this.#core !== undefined;
+    if (isHalted) await this.#quietly('storage', store.condemn(error.text));
     await this.#quietly('storage', store.close());
   }
 

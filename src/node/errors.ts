@@ -37,6 +37,8 @@ export type ErrorCode =
   | 'STORAGE_LOCKED'
   | 'STORAGE_MISMATCH'
   | 'STORAGE_VERSION'
+  | 'STORAGE_LOST'
+  | 'TWO_LEADERS'
   | 'TRANSPORT_FAILED'
   | 'MACHINE_FAILED'
   | 'INTERNAL'
@@ -49,7 +51,8 @@ export type ErrorCode =
 export class KontikiError extends Error {
   readonly code: ErrorCode;
   readonly outcome: Outcome;
-  readonly #text: string;
+  /** The message without the code. */
+  readonly text: string;
 
   /** `text` says what happened and what to do next. */
   constructor(code: ErrorCode, outcome: Outcome, text: string, options?: { cause?: unknown }) {
@@ -57,13 +60,13 @@ export class KontikiError extends Error {
     this.name = 'KontikiError';
     this.code = code;
     this.outcome = outcome;
-    this.#text = text;
+    this.text = text;
   }
 
   /** The same reason for a caller whose own command fares differently. */
   withOutcome(outcome: Outcome): KontikiError {
     if (outcome === this.outcome) return this;
-    return new KontikiError(this.code, outcome, this.#text, { cause: this });
+    return new KontikiError(this.code, outcome, this.text, { cause: this });
   }
 }
 
@@ -107,6 +110,7 @@ const STORAGE_CODES: Record<StorageError['code'], ErrorCode> = {
   IDENTITY_MISMATCH: 'STORAGE_MISMATCH',
   CORRUPT: 'STORAGE_CORRUPT',
   UNSUPPORTED_VERSION: 'STORAGE_VERSION',
+  LOST: 'STORAGE_LOST',
   FULL: 'STORAGE_FULL',
   IO: 'STORAGE_FAILED',
 };

@@ -15,6 +15,10 @@ import type { Clock } from './clock.ts';
 import { KontikiError } from './errors.ts';
 import type { Machine } from './machine.ts';
 
+const LOST =
+  'A part of the log is lost, and with it what this node has acknowledged. Remove this member from ' +
+  'the cluster, and add it anew with an empty data directory.';
+
 export async function recover(
   store: LogStore,
   machine: Machine,
@@ -69,13 +73,17 @@ function checkAgainstLog(applied: LogId, { snapshot, entries }: PersistentState)
   const lastIndex = Math.max(last, snapshot.last.index);
   if (applied.index > lastIndex) {
     const text = `the state machine holds index ${applied.index}, the log ends at ${lastIndex}.`;
-    throw mismatch(`${text} A part of the log is lost: remove the data and join anew.`);
+    throw lost(`${text} ${LOST}`);
   }
   const entry = entries.find(({ index }) => index === applied.index);
   if (entry !== undefined && entry.term !== applied.term) {
     const terms = `term ${applied.term} in the state machine, term ${entry.term} in the log`;
     throw mismatch(`index ${applied.index} has ${terms}. Log and state belong to different nodes.`);
   }
+}
+
+function lost(text: string): KontikiError {
+  return new KontikiError('STORAGE_LOST', 'not-applied', text);
 }
 
 function mismatch(text: string): KontikiError {

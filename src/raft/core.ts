@@ -3,7 +3,7 @@
 
 import { assert } from './assert.ts';
 import type { RaftConfig } from './config.ts';
-import type { ReadState, Receipt, SnapshotRead, SnapshotWrite } from './io.ts';
+import type { Halt, ReadState, Receipt, SnapshotRead, SnapshotWrite } from './io.ts';
 import { Log } from './log.ts';
 import type { Message, RefusalReason } from './messages.ts';
 import type { Progress } from './progress.ts';
@@ -114,6 +114,10 @@ export class Core {
   /** Drawn anew for each wait, from electionTicks up to twice as many (§5.2). */
   electionTimeoutTicks = 0;
   receiving: Receiving | null = null;
+  /** The newest leader that this replica knows, itself perhaps, and the term that it leads. */
+  knownLeader = { term: 0, id: NO_NODE };
+  /** Once set, this replica does nothing any more. */
+  halt: Halt | null = null;
   outbox = new Outbox();
   inflight: InflightReady[] = [];
   /** What storage has confirmed. */

@@ -127,6 +127,7 @@ function becomeLeader(core: Core): void {
   }
   const role = newLeaderRole(core, progress, next);
   core.role = role;
+  core.knownLeader = { term: core.currentTerm, id: core.id };
   core.receiving = null;
   core.ticksSinceContact = 0;
   // Lead1: upon election, send initial empty AppendEntries to each server (§5.2). With the no-op

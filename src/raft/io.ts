@@ -6,6 +6,7 @@
 //     3. send ready.afterPersist once 1 is done for this Ready and all before it,
 //        and step({kind: 'persisted', ready: number})
 //     4. apply ready.committed in order, answer the clients, step({kind: 'applied', index})
+//     5. if ready.halt says so, stop for good: nothing else is in that Ready, and none follows
 //
 // Several Readys may be in flight. A failed write stops the node: `persisted` never comes.
 
@@ -19,6 +20,7 @@ import type {
   NodeId,
   Proposal,
   SnapshotMeta,
+  Term,
 } from './types.ts';
 
 export type Input =
@@ -105,6 +107,36 @@ export interface SnapshotWrite {
   readonly done: boolean;
 }
 
+/**
+ * Evidence that a promise was broken on which Raft rests. The replica does nothing more: it neither
+ * votes nor acknowledges.
+ * - `lostEntries`: it acknowledged entries up to `acknowledged` to `leader`, and has not got them all;
+ * - `lostTerm`: it acknowledged something in `term`, and came back from before that term;
+ * - `twoLeaders`: `leader` and `other` both lead `term`, so a vote was given twice.
+ */
+export type Halt =
+  | {
+      readonly kind: 'lostEntries';
+      readonly leader: NodeId;
+      readonly term: Term;
+      readonly acknowledged: LogIndex;
+      /** Where the own log ends; not below `acknowledged` if it holds other entries there. */
+      readonly last: LogId;
+    }
+  | {
+      readonly kind: 'lostTerm';
+      readonly leader: NodeId;
+      readonly term: Term;
+      readonly acknowledged: LogIndex;
+      readonly ownTerm: Term;
+    }
+  | {
+      readonly kind: 'twoLeaders';
+      readonly leader: NodeId;
+      readonly other: NodeId;
+      readonly term: Term;
+    };
+
 export interface Ready {
   /** 1, 2, 3, ...; named again in `persisted`. */
   readonly number: number;
@@ -129,4 +161,6 @@ export interface Ready {
   readonly snapshotReads: readonly SnapshotRead[];
   /** True when any of hardState, entries, snapshot is to be made durable. */
   readonly mustPersist: boolean;
+  /** Null for a replica in good order. */
+  readonly halt: Halt | null;
 }

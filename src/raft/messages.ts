@@ -40,6 +40,11 @@ export interface AppendRequest extends Envelope {
   readonly prev: LogId;
   readonly entries: readonly Entry[];
   readonly leaderCommit: LogIndex;
+  /**
+   * Up to here the sender has counted the receiver's acknowledgements in this term; 0: none. A receiver
+   * that holds less has lost what it promised to keep (evidence.ts).
+   */
+  readonly acknowledged: LogIndex;
   /** Echoed by the reply. Confirms leadership for reads that began before it was sent (§6.4). */
   readonly round: number;
 }

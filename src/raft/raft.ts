@@ -12,7 +12,8 @@ import {
   hearsLeader,
   recordOwnVote,
 } from './election.ts';
-import type { Input, Ready } from './io.ts';
+import { halts } from './evidence.ts';
+import type { Halt, Input, Ready } from './io.ts';
 import { isRemoved, maybeLeaveJoint } from './membership.ts';
 import type { AppendRequest, Message, SnapshotRequest } from './messages.ts';
 import {
@@ -74,6 +75,7 @@ export class Raft {
   #readyNumber = 0;
   #stepNumber = 0;
   #traced: TraceState | null = null;
+  #hasSaidWhy = false;
 
   /**
    * @param state what storage recovered; for a new node an empty log with the initial
@@ -93,6 +95,7 @@ export class Raft {
   /** Takes one input. Effects gather for the next ready(). */
   step(input: Input): void {
     const core = this.#core;
+    if (core.halt !== null) return;
     this.#stepNumber += 1;
     if (core.listener === null) {
       this.#dispatch(input);
@@ -113,6 +116,7 @@ export class Raft {
       input: received === null ? input.kind : `receive ${received.kind}`,
       from: received?.from ?? NO_NODE,
       rules: core.citations,
+      halt: core.halt,
       was,
       now,
     });
@@ -122,6 +126,7 @@ export class Raft {
   /** All effects since the last Ready, or null when there are none. */
   ready(): Ready | null {
     const core = this.#core;
+    if (core.halt !== null) return this.#lastReady(core.halt);
     if (core.role.kind === 'leader') flushAppends(core, core.role);
     const entries = core.log.takeUnstable();
     const hardState = this.#takeHardState(entries);
@@ -147,6 +152,23 @@ export class Raft {
       snapshotReads: out.snapshotReads,
       snapshotWrites: out.snapshotWrites,
       snapshot: out.snapshot,
+      halt: null,
+    };
+  }
+
+  /** Says why it halts, once, and nothing of what it has decided before. */
+  #lastReady(halt: Halt): Ready | null {
+    if (this.#hasSaidWhy) return null;
+    this.#hasSaidWhy = true;
+    this.#readyNumber += 1;
+    return {
+      ...new Outbox(),
+      number: this.#readyNumber,
+      hardState: null,
+      entries: [],
+      committed: [],
+      mustPersist: false,
+      halt,
     };
   }
 
@@ -332,6 +354,7 @@ export class Raft {
   #receive(m: Message): void {
     const core = this.#core;
     if (m.to !== core.id || m.from === core.id) return;
+    if ((m.kind === 'append' || m.kind === 'snapshot') && halts(core, m)) return;
     if (m.term > core.currentTerm && !this.#adoptTerm(m)) return;
     switch (m.kind) {
       case 'voteRequest':
@@ -428,6 +451,7 @@ export class Raft {
   #heardLeader(m: AppendRequest | SnapshotRequest): void {
     const core = this.#core;
     assert(core.role.kind !== 'leader', 'at most one leader is elected in a term (§5.2)');
+    if (core.knownLeader.term !== m.term) core.knownLeader = { term: m.term, id: m.from };
     if (core.role.kind === 'follower') {
       core.role.leader = m.from;
       core.ticksSinceContact = 0;

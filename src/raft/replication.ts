@@ -147,6 +147,7 @@ function sendAppend(
     prev,
     entries,
     leaderCommit: core.log.commitIndex,
+    acknowledged: progress.matchIndex,
     round: role.round,
   });
   progress.sentRound = role.round;

@@ -2,6 +2,7 @@
 // not. The playground draws it, a live node keeps the last ones, the simulator checks them. Costs
 // one comparison a rule while nobody listens.
 
+import type { Halt } from './io.ts';
 import type { RoleName } from './report.ts';
 import type { LogId, LogIndex, NodeId, Term } from './types.ts';
 
@@ -40,6 +41,7 @@ export type Rule =
   | 'IS6'
   | 'IS7'
   | 'IS8'
+  | '§3.4'
   | '§3.8'
   | '§3.10'
   | '§4.1'
@@ -81,6 +83,8 @@ export interface TraceEvent {
   /** The sender of the message, or NO_NODE. */
   readonly from: NodeId;
   readonly rules: readonly Citation[];
+  /** The step found that this replica must stop; null for all others. */
+  readonly halt: Halt | null;
   readonly was: TraceState;
   readonly now: TraceState;
 }

@@ -83,6 +83,7 @@ class Forger {
       input: input.kind,
       from: input.kind === 'receive' ? input.message.from : 0,
       rules: [],
+      halt: null,
       was: before,
       now: { ...before, ...now },
     };

@@ -28,11 +28,12 @@ export class SpecWatch {
     this.#model.restart(id, state, commitIndex, preVote);
   }
 
-  step({ node, was, now }: TraceEvent, input: Input, core: WatchableCore): void {
+  step({ node, was, now, halt }: TraceEvent, input: Input, core: WatchableCore): void {
     this.steps += 1;
     const model = this.#model;
     if (input.kind === 'receive') {
       const { message } = input;
+      if (halt !== null) return model.halt(node, message);
       // What a follower appends, the message says.
       const isAppend = message.kind === 'append';
       const grown = !isAppend && now.last.index > was.last.index;
@@ -50,6 +51,11 @@ export class SpecWatch {
   look({ id, config, progress }: RaftReport): void {
     this.#model.configuration(id, config);
     for (const peer of progress) this.#model.matchIndex(id, peer.id, peer.matchIndex);
+  }
+
+  /** What was durable after this entry is lost; the node starts again. */
+  lost(node: NodeId, last: LogIndex): void {
+    this.#model.lose(node, last);
   }
 
   handedOver(node: NodeId, batch: LogBatch): void {

@@ -214,6 +214,10 @@ export class WatchedStore implements LogStore {
     return this.#tracked(this.#store.removeSnapshotsExcept(keep));
   }
 
+  condemn(reason: string): Promise<void> {
+    return this.#tracked(this.#store.condemn(reason));
+  }
+
   close(): Promise<void> {
     return this.#tracked(this.#store.close());
   }

@@ -249,6 +249,17 @@ test('D05: a disk that lies about one sync is caught once the next batch was wri
   expect((await problem(disk))?.code).toBe('CORRUPT');
 });
 
+test('D05: condemned data is never opened again, and says why', async () => {
+  const disk = await crashedLog();
+  await (await open(disk)).condemn('entries 4 to 9 are lost.');
+  disk.crash({ unsynced: 'lost' });
+  for (let i = 0; i < 2; i++) {
+    const found = await problem(disk);
+    expect(found?.code).toBe('LOST');
+    expect(found?.message).toBe('data/condemned says: entries 4 to 9 are lost.');
+  }
+});
+
 test('a process crash does not make unsynced bytes count as durable', async () => {
   const disk = new MemoryDisk();
   const store = await open(disk);

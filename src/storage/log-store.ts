@@ -59,6 +59,12 @@ export interface LogStore {
   /** Removes complete snapshot files other than `keep`, and partial ones. */
   removeSnapshotsExcept(keep: LogId | null): Promise<void>;
 
+  /**
+   * This data has lost what the node had acknowledged: it is never opened again, and `reason` is what
+   * whoever tries is told (a StorageError `LOST`).
+   */
+  condemn(reason: string): Promise<void>;
+
   /** Bytes of log on disk, for report() and metrics. */
   readonly logBytes: number;
   close(): Promise<void>;
@@ -90,6 +96,7 @@ export type StorageErrorCode =
   | 'IDENTITY_MISMATCH'
   | 'CORRUPT'
   | 'UNSUPPORTED_VERSION'
+  | 'LOST'
   | 'FULL'
   | 'IO';
 

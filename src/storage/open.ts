@@ -1,12 +1,14 @@
 // Opens a data directory: takes the lock, proves whose it is, recovers the log, lists the snapshots.
 //
 //   identity       cluster id, node id, whether the node has begun
+//   condemned      why this data must never be used again, if so (condemned.ts)
 //   lock           held while the store is open
 //   log/           segments of the write-ahead log (segment.ts, recovery.ts)
 //   snapshots/     snapshot files (snapshot-files.ts)
 
 import type { LogId, NodeId, PersistentState, SnapshotMeta } from '../raft/types.ts';
 import { SECTOR_BYTES } from './batch.ts';
+import { checkNotCondemned, condemn } from './condemned.ts';
 import type { Disk, DiskLock, Done } from './disk.ts';
 import { checkIdentity, readIdentity, type StoredIdentity, writeIdentity } from './identity.ts';
 import {
@@ -56,6 +58,7 @@ export async function openLogStore(request: OpenLogStore): Promise<FileLogStore>
   checkOptions(options);
   const lock = await disk.lock(LOCK);
   try {
+    await checkNotCondemned(disk);
     const stored = await claimDirectory(disk, identity);
     const snapshots = new SnapshotFiles(disk, identity.clusterId);
     await snapshots.open();
@@ -206,6 +209,10 @@ export class FileLogStore implements LogStore {
 
   removeSnapshotsExcept(keep: LogId | null): Promise<void> {
     return this.#snapshots.removeExcept(keep);
+  }
+
+  condemn(reason: string): Promise<void> {
+    return condemn(this.#disk, reason);
   }
 
   close(): Promise<void> {

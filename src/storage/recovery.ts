@@ -13,7 +13,8 @@
 // The guarantee: no acknowledged batch is ever dropped silently, with one exception that no single
 // disk can exclude: the last batch before the crash, if a whole sector of it reads as zeros, or if
 // the disk never wrote it although it said so. A clean close and every restart write another batch
-// behind it, so the exception is limited to the last write before a crash.
+// behind it, so the exception is limited to the last write before a crash. A disk that loses more,
+// back to some earlier batch, is noticed by what the leader has counted: raft/evidence.ts.
 //
 // All that is accepted is synced before the log is used: after a mere process crash it may have been
 // in the page cache only, and what a node acts upon must survive the next power loss.

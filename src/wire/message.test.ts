@@ -32,7 +32,8 @@ function command(index: number, data: Uint8Array, term = 3): Entry {
 
 function appendOf(entries: readonly Entry[]): Message {
   const prev = { term: 3, index: (entries[0]?.index ?? 1) - 1 };
-  return { kind: 'append', from: 1, to: 2, term: 3, prev, entries, leaderCommit: 0, round: 0 };
+  const rest = { leaderCommit: 0, acknowledged: 0, round: 0 };
+  return { kind: 'append', from: 1, to: 2, term: 3, prev, entries, ...rest };
 }
 
 describe.each(Object.entries(BY_KIND))('a message of kind %s', (_, arbitrary) => {

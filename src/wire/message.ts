@@ -9,7 +9,8 @@ import { ByteReader, type ByteWriter, WireError } from './bytes.ts';
 import { decodeEntries, decodeSnapshotMeta, encodeEntries, encodeSnapshotMeta } from './entry.ts';
 import { beginFrame, endFrame } from './frame.ts';
 
-export const WIRE_VERSION = 1;
+/** 2: an append says how far acknowledgements were counted. */
+export const WIRE_VERSION = 2;
 export const MESSAGES_PER_FRAME_MAX = 16_384;
 /** `next` of a snapshot reply is an offset, or one of two answers below zero. */
 const SNAPSHOT_NEXT_BIAS = 2;
@@ -88,6 +89,7 @@ function encodeMessage(w: ByteWriter, m: Message): void {
     case 'append':
       encodeLogId(w, m.prev);
       w.varint(m.leaderCommit);
+      w.varint(m.acknowledged);
       w.varint(m.round);
       encodeEntries(w, m.entries);
       break;
@@ -156,12 +158,14 @@ function decodeMessage(r: ByteReader): Message {
     case CODE.append: {
       const prev = decodeLogId(r);
       const leaderCommit = r.varint();
+      const acknowledged = r.varint();
       const round = r.varint();
       const entries = decodeEntries(r);
       if (entries.length > 0 && entries[0]!.index !== prev.index + 1) {
         throw new WireError('entries do not follow prev');
       }
-      return { kind: 'append', from, to, term, prev, entries, leaderCommit, round };
+      const news = { leaderCommit, acknowledged, round };
+      return { kind: 'append', from, to, term, prev, entries, ...news };
     }
     case CODE.appendAccepted:
       return { kind: 'appendAccepted', from, to, term, match: r.varint(), round: r.varint() };

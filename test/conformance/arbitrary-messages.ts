@@ -88,6 +88,7 @@ const append = fc
       prev: fc.constant(head.prev),
       entries: arbitraryEntries(head.prev.index + 1, 7),
       leaderCommit: number,
+      acknowledged: number,
       round: number,
     }),
   );

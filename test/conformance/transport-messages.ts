@@ -18,7 +18,8 @@ export function command(index: number, size: number): Entry {
 
 export function append(from: NodeId, to: NodeId, round: number, entries: Entry[]): Message {
   const prev = { term: 3, index: (entries[0]?.index ?? 1) - 1 };
-  return { kind: 'append', from, to, term: 3, prev, entries, leaderCommit: 0, round };
+  const rest = { leaderCommit: 0, acknowledged: 0, round };
+  return { kind: 'append', from, to, term: 3, prev, entries, ...rest };
 }
 
 export function heartbeat(from: NodeId, to: NodeId, round: number): Message {

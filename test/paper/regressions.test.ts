@@ -14,7 +14,8 @@ function append(
   entries: Entry[],
   leaderCommit = 0,
 ): Message {
-  return { kind: 'append', from, to: 1, term, prev, entries, leaderCommit, round: 1 };
+  const rest = { leaderCommit, acknowledged: 0, round: 1 };
+  return { kind: 'append', from, to: 1, term, prev, entries, ...rest };
 }
 
 const START = { term: 0, index: 0 };

@@ -17,7 +17,7 @@ function follower(terms: number[], options: Partial<{ term: number; commit: numb
 }
 
 function append(term: number, prev: [number, number], entries: Entry[], leaderCommit = 0) {
-  const envelope = { kind: 'append' as const, from: 2, to: 1, term, round: 1 };
+  const envelope = { kind: 'append' as const, from: 2, to: 1, term, round: 1, acknowledged: 0 };
   return { ...envelope, prev: { term: prev[0], index: prev[1] }, entries, leaderCommit };
 }
 

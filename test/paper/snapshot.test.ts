@@ -216,7 +216,8 @@ describe('Leader and compaction', () => {
 
   test('only what is applied can be compacted', () => {
     const c = new CoreCluster([1, 2, 3], plain);
-    const append = { kind: 'append' as const, from: 2, to: 1, term: 1, round: 0 };
+    const envelope = { kind: 'append' as const, from: 2, to: 1, term: 1 };
+    const append = { ...envelope, acknowledged: 0, round: 0 };
     c.deliver({ ...append, prev: { term: 0, index: 0 }, entries: [entry(1, 1)], leaderCommit: 0 });
     assert.throws(() => c.step(1, { kind: 'snapshotTaken', meta: meta(1, 1) }), /applied/);
   });

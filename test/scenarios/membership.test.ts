@@ -57,7 +57,7 @@ describe('Membership', () => {
     const c = new CoreCluster([1, 2, 3, 4], { ...plain, autoPersist: false });
     const config = voters(1, 2, 3);
     const change = { ...entry(1, 1, '', 'config'), config };
-    const rest = { prev: { term: 0, index: 0 }, round: 1, term: 1, from: 1 };
+    const rest = { prev: { term: 0, index: 0 }, acknowledged: 0, round: 1, term: 1, from: 1 };
     const append = { kind: 'append' as const, ...rest, to: 4, entries: [change], leaderCommit: 1 };
     c.step(4, { kind: 'receive', message: append });
     // The removal of 4 is committed, and its own disk has not said so yet: it is not applied.

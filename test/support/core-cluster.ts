@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { DEFAULTS, type RaftConfig } from '../../src/raft/config.ts';
 import { checkState, checkTransition } from '../../src/raft/invariants.ts';
-import type { Input, Ready } from '../../src/raft/io.ts';
+import type { Halt, Input, Ready } from '../../src/raft/io.ts';
 import type { Message } from '../../src/raft/messages.ts';
 import { Raft } from '../../src/raft/raft.ts';
 import type { RaftReport } from '../../src/raft/report.ts';
@@ -45,6 +45,8 @@ export interface CoreNode {
   snapshotReads: Ready['snapshotReads'][number][];
   snapshotWrites: Ready['snapshotWrites'][number][];
   trace: TraceEvent[];
+  /** Why it does nothing any more. */
+  halt: Halt | null;
   up: boolean;
 }
 
@@ -99,6 +101,7 @@ export class CoreCluster {
       snapshotReads: [],
       snapshotWrites: [],
       trace: [],
+      halt: null,
       up: true,
     };
     node.raft.listener = event => node.trace.push(event);
@@ -254,6 +257,7 @@ export class CoreCluster {
     node.raft = this.#start(id, node.stored);
     node.raft.listener = event => node.trace.push(event);
     node.applied = [];
+    node.halt = null;
     node.up = true;
     this.#drain(node);
   }
@@ -268,6 +272,7 @@ export class CoreCluster {
 
   #drain(node: CoreNode): void {
     for (let ready = node.raft.ready(); ready !== null; ready = node.raft.ready()) {
+      node.halt ??= ready.halt;
       this.messages.push(...ready.messages);
       node.receipts.push(...ready.receipts);
       node.reads.push(...ready.reads);

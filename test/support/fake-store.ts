@@ -23,6 +23,7 @@ export class FakeDisk {
   hardState: HardState | null = null;
   snapshot: SnapshotMeta | null = null;
   entries: Entry[] = [];
+  condemned: string | null = null;
   readonly files = new Map<number, { meta: SnapshotMeta; bytes: Uint8Array }>();
 
   get recovered(): PersistentState | null {
@@ -134,6 +135,10 @@ export class FakeStore implements LogStore {
     for (const index of this.disk.files.keys()) {
       if (index !== keep?.index) this.disk.files.delete(index);
     }
+  }
+
+  async condemn(reason: string): Promise<void> {
+    this.disk.condemned = reason;
   }
 
   async close(): Promise<void> {

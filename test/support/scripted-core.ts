@@ -19,6 +19,7 @@ const EMPTY: Omit<Ready, 'number'> = {
   reads: [],
   snapshotReads: [],
   mustPersist: false,
+  halt: null,
 };
 
 export class ScriptedCore implements Core {
@@ -88,6 +89,6 @@ export function noop(index: LogIndex, term = 1): Entry {
 
 /** Told apart by `round`. */
 export function message(round: number): AppendRequest {
-  const rest = { term: 1, prev: ORIGIN, entries: [], leaderCommit: 0 };
+  const rest = { term: 1, prev: ORIGIN, entries: [], leaderCommit: 0, acknowledged: 0 };
   return { kind: 'append', from: 1, to: 2, round, ...rest };
 }

@@ -35,6 +35,7 @@ import {
 import {
   differences,
   isUpToDate,
+  type Matches,
   mayChange,
   place,
   type Server,
@@ -164,10 +165,10 @@ export class RaftModel {
       case 'append':
         return this.#handleAppendEntriesRequest(s, m, now);
       case 'appendAccepted':
-        return this.#handleAppendEntriesResponse(s, m.from, m.match);
+        return this.#handleAppendEntriesResponse(s, s.match, m.from, m.match);
       case 'snapshotReply':
-        if (m.next === INSTALLED) this.#handleAppendEntriesResponse(s, m.from, m.lastIndex);
-        return;
+        if (m.next !== INSTALLED) return;
+        return this.#handleAppendEntriesResponse(s, s.installed, m.from, m.lastIndex);
       case 'snapshot':
         this.#followLeader(s, m);
     }
@@ -230,8 +231,10 @@ export class RaftModel {
     }
   }
 
-  #handleAppendEntriesResponse(s: Server, from: ServerId, match: number): void {
-    if (s.role === 'leader' && match > (s.match.get(from) ?? 0)) s.match.set(from, match);
+  /** A server that is no member any more is not counted, also if it comes back [config]. */
+  #handleAppendEntriesResponse(s: Server, known: Matches, from: ServerId, match: number): void {
+    if (s.role !== 'leader' || match <= (known.get(from) ?? 0)) return;
+    if (isMember(s.log.config, from)) known.set(from, match);
   }
 
   /** A snapshot up to `last` is complete and takes effect [snapshot]: the commits up to there arrive. */
@@ -333,13 +336,13 @@ export class RaftModel {
       break;
     }
     s.role = 'leader';
-    s.match.clear();
+    s.forgetMatches();
   }
 
   /** What a leader itself takes for the match of another: no more than was acknowledged. */
   matchIndex(id: ServerId, other: ServerId, match: number): void {
     const s = this.#servers.get(id);
-    const known = s.match.get(other) ?? 0;
+    const known = s.matchOf(other);
     if (s.role !== 'leader' || match <= known) return;
     const text = `takes ${match} for the match of ${other}, which acknowledged ${known}`;
     this.#forbid(s, 'HandleAppendEntriesResponse', text);
@@ -367,7 +370,7 @@ export class RaftModel {
     }
     log.push(entry);
     if (entry.config === null) return;
-    for (const other of s.match.keys()) if (!isMember(log.config, other)) s.match.delete(other);
+    s.forgetMatches(other => isMember(log.config, other));
   }
 
   /** AdvanceCommitIndex(i) */
@@ -377,7 +380,7 @@ export class RaftModel {
     if (s.role !== 'leader') return this.#forbid(s, rule, `commits ${to} as a ${s.role}`);
     const { log } = s;
     // [disk]: the own copy counts as far as it is durable.
-    const match = (id: ServerId) => (id === s.id ? s.disk.durableIndex : (s.match.get(id) ?? 0));
+    const match = (id: ServerId) => (id === s.id ? s.disk.durableIndex : s.matchOf(id));
     const holds = (id: ServerId) => match(id) >= to;
     if (!isQuorum(log.config, holds)) this.#forbid(s, rule, `commits ${to}, which no quorum holds`);
     if (log.termAt(to) !== s.term) {

@@ -12,9 +12,9 @@ export function appendFault(s: Server, m: Append, ledTerm: boolean): string | nu
   // A newer leader may have replaced entries of a deposed one before its last message left.
   const leads = s.role === 'leader' && s.term === m.term;
   if (leads && s.log.termAt(prev.index) !== prev.term) return `sends ${place(prev)} for prev`;
-  const counted = s.match.get(m.to) ?? 0;
-  if (leads && m.acknowledged !== counted) {
-    return `tells ${m.to} that it has acknowledged ${m.acknowledged}, which is ${counted}`;
+  const [atLeast, atMost] = [s.match.get(m.to) ?? 0, s.matchOf(m.to)];
+  if (leads && (m.acknowledged < atLeast || m.acknowledged > atMost)) {
+    return `tells ${m.to} that it has acknowledged ${m.acknowledged} instead of ${atMost}`;
   }
   for (let i = 0; i < entries.length; i++) {
     const entry = s.log.entries[prev.index + i];

@@ -12,7 +12,14 @@ import {
 } from './raft-spec-log.ts';
 import type { SpecRole, SpecState } from './raft-spec-types.ts';
 
+/** An index of the log for each of some servers. */
+export type Matches = Map<ServerId, number>;
+
 const NOBODY: SpecConfig = { voters: [], outgoing: [], learners: [] };
+
+function nobody(): boolean {
+  return false;
+}
 
 /** What the specification knows of one server. */
 export class Server {
@@ -28,8 +35,10 @@ export class Server {
   readonly granted = new Set<ServerId>();
   /** By who asked: the newest term in which this server would vote for it [ask]. */
   readonly promised = new Map<ServerId, number>();
-  /** Leaders: how far the others' logs are known to agree. */
-  readonly match = new Map<ServerId, number>();
+  /** Leaders: how far the others' logs are known to agree, by their answers to appends. */
+  readonly match: Matches = new Map();
+  /** ... and to snapshots: a late one may be ignored [ignore]. */
+  readonly installed: Matches = new Map();
   /** In this term the log was found equal to the leader's up to here. */
   agreedTerm = 0;
   agreedIndex = 0;
@@ -53,7 +62,19 @@ export class Server {
     [this.role, this.term, this.votedFor] = ['follower', disk.term, disk.votedFor];
     [this.commitIndex, this.agreedIndex] = [0, 0];
     this.granted.clear();
-    this.match.clear();
+    this.forgetMatches();
+  }
+
+  /** The highest index that a leader may take for durable on another server. */
+  matchOf(server: ServerId): number {
+    const installed = this.installed.size === 0 ? 0 : (this.installed.get(server) ?? 0);
+    return Math.max(this.match.get(server) ?? 0, installed);
+  }
+
+  forgetMatches(but: (server: ServerId) => boolean = nobody): void {
+    for (const map of [this.match, this.installed]) {
+      for (const server of map.keys()) if (!but(server)) map.delete(server);
+    }
   }
 
   /** The entry at `index` replaces what stands there and all that follows. */

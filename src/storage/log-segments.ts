@@ -60,6 +60,8 @@ export class LogSegments {
   #active: ActiveSegment | null = null;
   /** Null when it is too early to make one ready; resolves to null when there was no room. */
   #prepared: Promise<PreparedSegment | null> | null = null;
+  /** Why the next one could not be made ready, other than for want of room. */
+  #failure: StorageError | null = null;
 
   constructor(
     disk: Disk,
@@ -194,15 +196,22 @@ export class LogSegments {
     return this.#create(this.#nextBytes()).catch(error => {
       // A full disk stops the log only when the space is needed: there may be room by then.
       const failure = asStorageError(error);
-      if (failure.code !== 'FULL') this.#onBackgroundError(failure);
+      if (failure.code !== 'FULL') this.#giveUp(failure);
       return null;
     });
+  }
+
+  #giveUp(failure: StorageError): void {
+    this.#failure = failure;
+    this.#onBackgroundError(failure);
   }
 
   async #takeNext(): Promise<PreparedSegment> {
     if (this.#prepared === null) return this.#create(this.#nextBytes());
     const prepared = await this.#prepared;
     this.#prepared = null;
+    // Tried again, it could take for ready a file that is just being tidied up.
+    if (this.#failure !== null) throw this.#failure;
     // There was no room for a large one. A small one keeps the node alive a little longer.
     return prepared ?? this.#create(this.#firstBytes());
   }

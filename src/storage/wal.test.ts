@@ -136,6 +136,37 @@ describe('segments', () => {
     expect(store.failure).toMatchObject({ code: 'IO' });
   });
 
+  test('B22: a sync that fails while the log waits for its next file leaves no hole', async () => {
+    const disk = new MemoryDisk();
+    const options = { segmentBytes: 16_384, alignBytes: 4096, trailingEntries: 0 };
+    const store = await openLogStore({ disk, identity: IDENTITY, options });
+    await store.bootstrap(FIRST_STATE);
+    await turns(50);
+    await append(store, { entries: entries(1, 1, 1, 9000) });
+    let fails = 0;
+    let release = () => {};
+    disk.fault = ({ kind }) => {
+      if (kind !== 'syncDir' || fails++ > 0) return null;
+      return { kind: 'fail', error: new StorageError('IO', 'EIO') };
+    };
+    disk.schedule = (complete, { kind }) => {
+      if (kind === 'syncDir' && fails === 1) release = complete;
+      else void turns(kind === 'close' ? 20 : 1).then(complete);
+    };
+    await append(store, { entries: entries(2, 2, 1, 9000) });
+    const waits = append(store, { entries: entries(3, 3, 1, 9000) });
+    await turns(50);
+    expect(fails).toBe(1);
+    release();
+    await expect(waits).rejects.toThrow('EIO');
+    await turns(400);
+    disk.crash({ unsynced: 'kept' });
+    disk.fault = null;
+    disk.schedule = complete => void Promise.resolve().then(complete);
+    const again = await openLogStore({ disk, identity: IDENTITY, options });
+    expect(digest(again.recovered!.entries)).toBe(digest(entries(1, 2, 1, 9000)));
+  });
+
   test('are not removed on the strength of a snapshot that is not durable yet', async () => {
     const { disk, store } = await begun();
     for (let i = 1; i <= 20; i++) await append(store, { entries: entries(i, i, 1, 2000) });
@@ -150,7 +181,7 @@ describe('segments', () => {
       return null;
     };
     await store.compact(snapshotAt(5, 1));
-    await turns(200);
+    await turns(400);
     expect(held.length).toBe(1);
     disk.crash({ unsynced: 'lost' });
     disk.fault = null;

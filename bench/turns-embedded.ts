@@ -68,12 +68,12 @@ try {
   for (let i = 0; i < 10; i++) await node.propose(['key 0', { name: 'again', count: i }]);
   while (node.report().newestSnapshot === null)
     await new Promise(resolve => setTimeout(resolve, 5));
-  const snapshot = turns.stop();
+  const snapshot = await turns.stop();
   await node.close();
   turns.start();
   const again = how === 'parts' ? new InParts() : new Whole();
   const restarted = await start(again);
-  const restore = turns.stop();
+  const restore = await turns.stop();
   if (again.entries.size !== keys) throw new Error(`${again.entries.size} entries came back`);
   await restarted.close();
   process.send!({ snapshot, restore });

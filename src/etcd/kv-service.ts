@@ -1,7 +1,7 @@
 // The KV service. Writes become log commands with the client's own bytes; reads wait until this
 // member has applied all that was committed when they came, unless they are serializable.
 
-import { etcdErrors } from '../api/errors.ts';
+import { type ErrorStatus, etcdErrors } from '../api/errors.ts';
 import type { CompactionRequest, RangeRequest, TxnRequest } from '../api/kv.ts';
 import {
   decodeCompactionRequest,
@@ -10,7 +10,7 @@ import {
   decodeRangeRequest,
 } from '../api/kv-codec.ts';
 import type { Encode } from '../api/proto-writer.ts';
-import type { DeleteRangeResult, RangeResult } from '../api/results.ts';
+import type { DeleteRangeResult, RangeResult, TxnResult } from '../api/results.ts';
 import {
   encodeDeleteRangeResult,
   encodePutResult,
@@ -21,16 +21,14 @@ import { decodeTxnRequest } from '../api/txn-codec.ts';
 import type { UnaryCall } from '../grpc/calls.ts';
 import { checkDelete, checkPut, checkRange, checkTxn, isReadOnlyTxn } from '../kv/check.ts';
 import { CommandTag, encodeCommand } from '../kv/command.ts';
-import type { ReadTxnJob } from '../kv/kv-machine.ts';
 import { RangeJob } from '../kv/range.ts';
 import { isRefusal } from '../kv/store.ts';
 import type { ProposalSink, ReadSink } from '../node/driver-types.ts';
 import type { KontikiError } from '../node/errors.ts';
 import type { Member } from './member.ts';
 import { encodeNothing, failWith, isLongList, refuse } from './replies.ts';
+import { inSlices } from './slices.ts';
 
-/** Keys a read looks at before it lets others have their turn. */
-const RANGE_SLICE_KEYS = 500;
 /** Field numbers of the lists in RangeResponse and DeleteRangeResponse. */
 const RANGE_KVS = 2;
 const DELETE_PREV_KVS = 3;
@@ -224,15 +222,12 @@ class TxnRead implements ReadSink {
   }
 
   ready(): void {
-    this.#continue(this.#member.kv.startReadTxn(this.#request));
+    const job = this.#member.kv.startReadTxn(this.#request);
+    inSlices(this.#call, job, result => this.#answer(result));
   }
 
-  #continue(job: ReadTxnJob): void {
-    const result = job.step(RANGE_SLICE_KEYS);
-    if (result === null) {
-      if (this.#call.ended) return job.abandon();
-      setImmediate(() => this.#continue(job));
-    } else if (isRefusal(result)) refuse(this.#call, result);
+  #answer(result: TxnResult | ErrorStatus): void {
+    if (isRefusal(result)) refuse(this.#call, result);
     else this.#member.replies.send(this.#call, result.revision, encodeTxnResult, result);
   }
 
@@ -244,15 +239,8 @@ class TxnRead implements ReadSink {
 /** Small ranges at once; large ones in slices, at one revision, while writes go on. */
 function answerRange(member: Member, call: UnaryCall, request: RangeRequest): void {
   const job = member.kv.startRange(request);
-  if (job instanceof RangeJob) continueRange(member, call, job);
+  if (job instanceof RangeJob) inSlices(call, job, result => sendRange(member, call, result));
   else refuse(call, job);
-}
-
-function continueRange(member: Member, call: UnaryCall, job: RangeJob): void {
-  const result = job.step(RANGE_SLICE_KEYS);
-  if (result !== null) return sendRange(member, call, result);
-  if (call.ended) return job.abandon();
-  setImmediate(() => continueRange(member, call, job));
 }
 
 function sendRange({ replies }: Member, call: UnaryCall, result: RangeResult): void {

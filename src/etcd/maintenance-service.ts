@@ -12,9 +12,8 @@ import type { UnaryCall } from '../grpc/calls.ts';
 import { HashJob, type HashResult } from '../kv/hash.ts';
 import type { Member } from './member.ts';
 import { failWith, refuse } from './replies.ts';
+import { inSlices } from './slices.ts';
 import { API_VERSION, STORAGE_VERSION } from './version.ts';
-
-const HASH_SLICE_RECORDS = 300;
 
 export class MaintenanceService {
   readonly #member: Member;
@@ -72,14 +71,7 @@ export class MaintenanceService {
 
   #hashAt(call: UnaryCall, revision: number, done: (result: HashResult) => void): void {
     const job = this.#member.kv.startHash(revision);
-    if (job instanceof HashJob) continueHash(call, job, done);
+    if (job instanceof HashJob) inSlices(call, job, done);
     else refuse(call, job);
   }
-}
-
-function continueHash(call: UnaryCall, job: HashJob, done: (result: HashResult) => void): void {
-  const result = job.step(HASH_SLICE_RECORDS);
-  if (result !== null) return done(result);
-  if (call.ended) return job.abandon();
-  setImmediate(() => continueHash(call, job, done));
 }

@@ -7,9 +7,9 @@ import type { Logger } from './logger.ts';
 import type { MemberTable } from './members.ts';
 import type { Replies } from './replies.ts';
 
-/** Records that an idle turn sweeps; a few milliseconds at the most. */
-const SWEEP_RECORDS_PER_TURN = 300;
-/** More than this waits for the disk before the sweep goes on: large layers are written in one turn. */
+/** Records that an idle turn sweeps: about a millisecond. */
+const SWEEP_RECORDS_PER_TURN = 150;
+/** More than this waits for the disk before the sweep goes on. */
 const SWEEP_BACKLOG_BYTES_MAX = 256 * 1024;
 /** Measuring the database costs system calls; so much may come in between. */
 const SIZE_MAX_AGE_MS = 200;

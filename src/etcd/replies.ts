@@ -11,6 +11,7 @@ import type { ErrorCode, KontikiError } from '../node/errors.ts';
 
 /** Items of a list that are encoded in one turn, as far as they are small. */
 const LIST_ITEMS_A_TURN = 2000;
+const LIST_MEASURED_A_TURN = 10_000;
 /** What an item takes beside its bytes, and a message beside its list. */
 const ITEM_OVERHEAD_BYTES = 6;
 const MESSAGE_OVERHEAD_BYTES = 256;
@@ -25,10 +26,23 @@ export function isLongList(items: readonly Uint8Array[]): boolean {
   return items.length > LIST_ITEMS_A_TURN;
 }
 
-function bytesOf(items: readonly Uint8Array[]): number {
-  let bytes = MESSAGE_OVERHEAD_BYTES;
-  for (let i = 0; i < items.length; i++) bytes += items[i]!.length + ITEM_OVERHEAD_BYTES;
-  return bytes;
+/** Works on the items from the last to the first, some in each turn, unless the call ends. */
+function overItems(
+  call: UnaryCall,
+  items: readonly Uint8Array[],
+  itemsATurn: number,
+  work: (item: Uint8Array) => void,
+  done: () => void,
+): void {
+  let left = items.length;
+  const slice = (): void => {
+    const to = Math.max(0, left - itemsATurn);
+    for (; left > to; left--) work(items[left - 1]!);
+    if (call.ended) return;
+    if (left > 0) setImmediate(slice);
+    else done();
+  };
+  slice();
 }
 
 /** One writer serves all answers: each is copied out before the next begins. */
@@ -62,18 +76,20 @@ export class Replies {
     encode: Encode<T>,
     body: T,
   ): void {
-    const long = new ProtoWriter(bytesOf(items));
-    let left = items.length;
-    const slice = (): void => {
-      const to = Math.max(0, left - LIST_ITEMS_A_TURN);
-      for (; left > to; left--) long.embedded(field, items[left - 1]!);
-      if (call.ended) return;
-      if (left > 0) return void setImmediate(slice);
-      encode(body, long);
-      this.#headers.encode({ revision, raftTerm: this.#term() }, long);
-      call.respond(long.view());
+    const encodeList = (bytes: number): void => {
+      const long = new ProtoWriter(bytes);
+      const put = (item: Uint8Array) => long.embedded(field, item);
+      overItems(call, items, LIST_ITEMS_A_TURN, put, () => {
+        encode(body, long);
+        this.#headers.encode({ revision, raftTerm: this.#term() }, long);
+        call.respond(long.view());
+      });
     };
-    slice();
+    let bytes = MESSAGE_OVERHEAD_BYTES;
+    const measure = (item: Uint8Array) => {
+      bytes += item.length + ITEM_OVERHEAD_BYTES;
+    };
+    overItems(call, items, LIST_MEASURED_A_TURN, measure, () => encodeList(bytes));
   }
 
   /** For the few messages without a header. */

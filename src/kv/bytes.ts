@@ -4,7 +4,11 @@
 
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
-const SLAB_BYTES = 8192;
+/**
+ * V8 answers an allocation outside of its heap with a step of marking, 5 ms and more, when there were
+ * many since the last collection; so there are few, and each is for hundreds of records.
+ */
+const SLAB_BYTES = 64 * 1024;
 /** Larger records get a buffer of their own, so that one of them never pins a slab of others. */
 const SLAB_RECORD_BYTES_MAX = 1024;
 
@@ -132,6 +136,16 @@ export class RecordWriter {
       const buffer = this.#buffer;
       for (let i = 0; i < length; i++) buffer[at + i] = bytes[i]!;
     } else this.#buffer.set(bytes, at);
+    this.#at = at + length;
+  }
+
+  /** A part of a buffer that is about to be used again. */
+  rawPart(bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    if (length >= 32) return this.raw(bytes.subarray(from, to));
+    const buffer = this.#buffer;
+    const at = this.#at;
+    for (let i = 0; i < length; i++) buffer[at + i] = bytes[from + i]!;
     this.#at = at + length;
   }
 

@@ -10,6 +10,7 @@ import {
   type Revision,
   readRevisionKey,
   revisionKey,
+  revisionLookup,
 } from './record.ts';
 import type { StoreState } from './store-state.ts';
 
@@ -77,7 +78,7 @@ export class HashJob {
   /** A hidden version that the sweep has not reached. Tombstones were never added. */
   #subtract(place: Revision): void {
     if (place.main === 0) return;
-    const bytes = this.#snapshot.get(Table.LOG, revisionKey(place.main, place.sub));
+    const bytes = this.#snapshot.get(Table.LOG, revisionLookup(place.main, place.sub));
     if (bytes === undefined) return;
     const record = decodeRecord(bytes);
     if (!record.isTombstone) this.#sum = (this.#sum - hashRecord(place, record)) | 0;

@@ -24,8 +24,8 @@ import { FrozenStore, type StoreReads } from './store-reads.ts';
 import { isSwept, sweep } from './sweep.ts';
 import { TxnJob } from './txn.ts';
 
-/** Keys that a long command changes in one turn: about 2 ms. */
-const LONG_KEYS_A_TURN = 256;
+/** Keys that a long command changes in one turn: about a millisecond. */
+const LONG_KEYS_A_TURN = 128;
 /** Records that each batch sweeps while there is something to sweep. */
 const SWEEP_RECORDS_PER_BATCH = 32;
 const BOOKKEEPING_PREFIX = 'b:';

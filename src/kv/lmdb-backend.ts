@@ -19,7 +19,7 @@ import type { Cursor } from './cursor.ts';
 import {
   adoptBuilding,
   discardBuilding,
-  type LmdbEnvironment,
+  LmdbEnvironment,
   openBuilding,
   openNewest,
 } from './lmdb-environment.ts';
@@ -37,8 +37,8 @@ export interface LmdbOptions {
 
 const FLUSH_INTERVAL_MS = 100;
 /**
- * About 3 ms of work on the main thread, all in one turn. Fewer would cost throughput: with 1536, and
- * layers of 6144, random puts took twice the time of the thread, since LMDB fell behind.
+ * Fewer would cost throughput: with 1536, and layers of 6144, random puts took twice the time of the
+ * thread, since LMDB fell behind.
  */
 const FLUSH_CHANGES_MAX = 4096;
 /**
@@ -154,6 +154,7 @@ export class LmdbBackend implements Backend {
     const { changes } = this.#active;
     if (this.#writing !== null) {
       if (changes >= this.#layerChangesMax()) this.#closeLayer();
+      this.#prepareNext();
     } else if (changes >= this.#flushChangesMax || this.#isOverdue) this.#startWriting();
     else this.#timer ??= setTimeout(() => this.#startWriting(), this.#flushIntervalMs).unref();
   }
@@ -176,7 +177,7 @@ export class LmdbBackend implements Backend {
   async replace(): Promise<Replacement> {
     const building = openBuilding(this.#directory, this.#mapBytes);
     return new LmdbReplacement(building, {
-      finish: switched => this.#adopt(switched),
+      finish: async switched => this.#adopt(await adoptBuilding(this.#directory), switched),
       abandon: () => discardBuilding(this.#directory),
     });
   }
@@ -211,6 +212,12 @@ export class LmdbBackend implements Backend {
       () => environment === this.#environment && this.#finishWriting(at, commits),
       (cause: unknown) => this.#fail(cause),
     );
+    this.#prepareNext();
+  }
+
+  #prepareNext(): void {
+    const [next] = this.#waiting;
+    if (next !== undefined) this.#environment.prepare(next.changes, next.at);
   }
 
   #finishWriting(at: Position, commits: number): void {
@@ -288,9 +295,9 @@ export class LmdbBackend implements Backend {
    * in one turn: what a commit, a read or the end of the old one's write saw of a half-made switch
    * would mix the two contents.
    */
-  #adopt(switched: () => void): void {
+  #adopt(path: string, switched: () => void): void {
     const old = this.#environment;
-    this.#environment = adoptBuilding(this.#directory, this.#mapBytes);
+    this.#environment = new LmdbEnvironment(path, this.#mapBytes);
     this.#stopTimer();
     this.#base.release();
     this.#base = this.#environment.view();
@@ -340,7 +347,7 @@ class LmdbSnapshot extends LayeredView implements Snapshot {
 }
 
 interface ReplacementOwner {
-  finish(switched: () => void): void;
+  finish(switched: () => void): Promise<void>;
   abandon(): void;
 }
 
@@ -364,8 +371,9 @@ class LmdbReplacement implements Replacement {
 
   async finish(at: Position, switched: () => void = () => {}): Promise<void> {
     await this.#write(at);
+    await this.#building.sync();
     await this.#building.release();
-    this.#owner.finish(switched);
+    await this.#owner.finish(switched);
   }
 
   async abandon(): Promise<void> {

@@ -8,41 +8,22 @@
 // A replacement is built in `building`, synced, and renamed to the next number: one rename is the
 // whole switch, so a crash leaves the old state or the new one.
 
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { open as openFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { BackendError, type BackendSize, NOWHERE, type Position, TABLE_COUNT } from './backend.ts';
-import { ChangeWalk, nextBlob, type PhysicalChange, readBlob } from './lmdb-journal.ts';
-import { LmdbView, type Tables } from './lmdb-view.ts';
+import { type PhysicalChange, readBlob } from './lmdb-journal.ts';
+import { encodePosition, JOURNAL_KEY, LayerWriter, POSITION_KEY } from './lmdb-layer-writer.ts';
+import { LmdbView, TABLE_FORMAT, type Tables } from './lmdb-view.ts';
 import type { Overlay } from './overlay.ts';
 
 const FORMAT_VERSION = 1;
 const BUILDING = 'building';
 const STATE = /^state-(\d{1,15})$/;
-const POSITION_KEY = new TextEncoder().encode('position');
 const FORMAT_KEY = new TextEncoder().encode('format');
 const HEADER_TABLE = 'header';
 const JOURNAL_TABLE = 'journal';
-/** The position of a journal that is complete; there is none without it. */
-const JOURNAL_KEY = new TextEncoder().encode('journal');
-/** Changes that one batch of several takes, and one turn: about a millisecond. */
-const BATCH_CHANGES_MAX = 1536;
-/**
- * A layer with more is written by way of the journal: everything twice, but in slices. Layers are
- * that large only where a single command is.
- */
-const ATOMIC_BATCH_CHANGES_MAX = 100_000;
-/** Journal blobs of 64 KiB a batch. */
-const BATCH_BLOBS_MAX = 8;
-
 /** Two copies of the root pointers stand at the file's beginning. */
 const META_PAGES = 2;
 
@@ -62,13 +43,10 @@ function pagesOf(tree: TreeStats): number {
   return tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages;
 }
 
-/**
- * By default lmdb's thread begins to write after 1000 changes of a batch, races the rest of it, and
- * has to be woken for every change; and beyond 300,000 of them lmdb puts the main thread to sleep, a
- * millisecond or more a change. Not so when it begins after the last one. (Its types lack the option.)
- */
-const WHOLE_BATCHES = { batchStartThreshold: 1e9 };
-
+/** What lmdb's types leave out. */
+interface SyncedDatabase {
+  sync(done: (error?: Error) => void): void;
+}
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 export class LmdbEnvironment {
@@ -77,10 +55,12 @@ export class LmdbEnvironment {
   readonly #header: Tables[number];
   readonly #journal: Tables[number];
   readonly #tables: Tables;
+  readonly #writer: LayerWriter;
   #users = 1;
   #closed: Promise<void> | null = null;
 
-  constructor(path: string, mapBytes: number) {
+  /** What is not yet durable is so after sync(): to build a state that nobody relies on before. */
+  constructor(path: string, mapBytes: number, isDurable = true) {
     this.path = path;
     mkdirSync(path, { recursive: true });
     // No overlapping sync: a commit that has resolved is on the disk, by LMDB's plain two-step
@@ -91,17 +71,18 @@ export class LmdbEnvironment {
       maxDbs: TABLE_COUNT + 3,
       overlappingSync: false,
       eventTurnBatching: false,
-      ...WHOLE_BATCHES,
+      noSync: !isDurable,
       ...binary,
     });
     this.#header = this.#root.openDB<Uint8Array, Uint8Array>({ name: HEADER_TABLE, ...binary });
     this.#journal = this.#root.openDB<Uint8Array, Uint8Array>({ name: JOURNAL_TABLE, ...binary });
     this.#tables = Array.from({ length: TABLE_COUNT }, (_, table) =>
-      this.#root.openDB<Uint8Array, Uint8Array>({ name: `table-${table}`, ...binary }),
+      this.#root.openDB<Uint8Array, Uint8Array>({ name: `table-${table}`, ...TABLE_FORMAT }),
     );
+    const parts = { header: this.#header, journal: this.#journal, tables: this.#tables };
+    this.#writer = new LayerWriter(this.#root, parts);
     this.#checkFormat();
     this.#recoverJournal();
-    syncDirectory(path);
   }
 
   view(): LmdbView {
@@ -115,21 +96,32 @@ export class LmdbEnvironment {
 
   /**
    * Writes a layer of changes and its position, all or nothing, on LMDB's own thread. Resolves when it
-   * is durable. A synchronous transaction must never run on the same environment: LMDB's binding
-   * would commit the half of this one that is already written.
+   * is durable. A synchronous transaction must never run on the same environment: it would wait for
+   * this one, and the event loop with it.
    *
    * Views that are opened before it resolves may see a part of it.
    */
   write(changes: Overlay, at: Position): Promise<void> {
-    const isLarge = changes.changes > ATOMIC_BATCH_CHANGES_MAX;
-    return this.#using(
-      isLarge ? this.#writeByJournal(changes, at) : this.#writeAtOnce(changes, at),
-    );
+    return this.#using(this.#writer.write(changes, at));
+  }
+
+  /** Makes a layer ready that will be written next, so that LMDB need not wait for it. May be repeated. */
+  prepare(changes: Overlay, at: Position): void {
+    this.#writer.prepare(changes, at);
   }
 
   /** The same for an environment that nobody uses yet: a crash may leave a part of it. */
   fill(changes: Overlay, at: Position): Promise<void> {
-    return this.#using(this.#writeTables(changes).then(() => this.#writePosition(at)));
+    return this.#using(this.#writer.fill(changes, at));
+  }
+
+  /** Makes all of it durable, and its names. */
+  async sync(): Promise<void> {
+    const root = this.#root as unknown as SyncedDatabase;
+    await new Promise<void>((resolve, reject) => {
+      root.sync(error => (error === undefined ? resolve() : reject(error)));
+    });
+    await syncDirectorySoon(this.path);
   }
 
   sizes(): BackendSize {
@@ -163,76 +155,6 @@ export class LmdbEnvironment {
     }
   }
 
-  #writeAtOnce(changes: Overlay, at: Position): Promise<void> {
-    return this.#batch(() => {
-      const walk = new ChangeWalk(changes);
-      while (walk.next()) this.#apply(walk);
-      this.#header.put(POSITION_KEY, encodePosition(at));
-    });
-  }
-
-  /**
-   * Too much for one turn. What is in the journal is written for certain, once it is complete: after a
-   * crash the next start finishes it. Each of the steps can be done twice.
-   */
-  async #writeByJournal(changes: Overlay, at: Position): Promise<void> {
-    const walk = new ChangeWalk(changes);
-    let blobs = 0;
-    for (let isEnded = false; !isEnded; ) {
-      await this.#batch(() => {
-        for (let i = 0; i < BATCH_BLOBS_MAX && !isEnded; i++) {
-          const blob = nextBlob(walk);
-          isEnded = blob === null;
-          if (blob !== null) this.#journal.put(journalKey(blobs++), blob);
-        }
-      });
-    }
-    await this.#batch(() => this.#header.put(JOURNAL_KEY, encodePosition(at)));
-    await this.#writeTables(changes);
-    await this.#batch(() => {
-      this.#header.put(POSITION_KEY, encodePosition(at));
-      this.#header.remove(JOURNAL_KEY);
-    });
-    for (let blob = 0; blob < blobs; ) {
-      const end = Math.min(blobs, blob + BATCH_CHANGES_MAX);
-      await this.#batch(() => {
-        for (; blob < end; blob++) this.#journal.remove(journalKey(blob));
-      });
-    }
-  }
-
-  async #writeTables(changes: Overlay): Promise<void> {
-    const walk = new ChangeWalk(changes);
-    for (let isEnded = false; !isEnded; ) {
-      await this.#batch(() => {
-        for (let i = 0; i < BATCH_CHANGES_MAX && !isEnded; i++) {
-          isEnded = !walk.next();
-          if (!isEnded) this.#apply(walk);
-        }
-      });
-    }
-  }
-
-  #writePosition(at: Position): Promise<void> {
-    return this.#batch(() => this.#header.put(POSITION_KEY, encodePosition(at)));
-  }
-
-  async #batch(write: () => void): Promise<void> {
-    try {
-      await this.#root.batch(write);
-    } catch (error) {
-      // lmdb gives the reason in a second promise, whose rejection would otherwise end the process.
-      await (error as { commitError?: Promise<unknown> }).commitError;
-      throw error;
-    }
-  }
-
-  #apply({ table, key, value }: PhysicalChange): void {
-    const database = this.#tables[table]!;
-    if (value === null) database.remove(key);
-    else database.put(key, value);
-  }
-
   #positionAt(key: Uint8Array): Position | null {
     const bytes = this.#header.get(key);
     if (bytes === undefined) return null;
@@ -248,13 +170,20 @@ export class LmdbEnvironment {
     this.#root.transactionSync(() => {
       if (at !== null) {
         for (const { value } of this.#journal.getRange({})) {
-          readBlob(value, change => this.#apply(change));
+          readBlob(value, change => this.#applyNow(change));
         }
         this.#header.put(POSITION_KEY, encodePosition(at));
         this.#header.remove(JOURNAL_KEY);
       }
       for (const key of [...this.#journal.getKeys({})]) this.#journal.remove(key);
     });
+  }
+
+  /** Inside of a synchronous transaction. */
+  #applyNow({ table, key, value }: PhysicalChange): void {
+    const database = this.#tables[table]!;
+    if (value === null) database.remove(key);
+    else database.put(key, value);
   }
 
   #checkFormat(): void {
@@ -268,19 +197,6 @@ export class LmdbEnvironment {
   }
 }
 
-function encodePosition({ term, index }: Position): Uint8Array {
-  const position = new DataView(new ArrayBuffer(16));
-  position.setFloat64(0, term);
-  position.setFloat64(8, index);
-  return new Uint8Array(position.buffer);
-}
-
-function journalKey(blob: number): Uint8Array {
-  const key = new DataView(new ArrayBuffer(4));
-  key.setUint32(0, blob);
-  return new Uint8Array(key.buffer);
-}
-
 /** The environment to use in `directory`, after what a crash may have left is cleared away. */
 export function openNewest(directory: string, mapBytes: number): LmdbEnvironment {
   mkdirSync(directory, { recursive: true });
@@ -289,6 +205,7 @@ export function openNewest(directory: string, mapBytes: number): LmdbEnvironment
   for (const old of numbers.slice(0, -1)) removeState(directory, old);
   const newest = numbers.at(-1) ?? 1;
   const environment = new LmdbEnvironment(stateAt(directory, newest), mapBytes);
+  syncDirectory(environment.path);
   syncDirectory(directory);
   return environment;
 }
@@ -297,17 +214,16 @@ export function openNewest(directory: string, mapBytes: number): LmdbEnvironment
 export function openBuilding(directory: string, mapBytes: number): LmdbEnvironment {
   const path = join(directory, BUILDING);
   rmSync(path, { recursive: true, force: true });
-  return new LmdbEnvironment(path, mapBytes);
+  return new LmdbEnvironment(path, mapBytes, false);
 }
 
-/** The building environment, closed before, becomes the state. */
-export function adoptBuilding(directory: string, mapBytes: number): LmdbEnvironment {
+/** The building environment, synced and closed before, becomes the state: openNewest() finds it. */
+export async function adoptBuilding(directory: string): Promise<string> {
   const next = (stateNumbers(directory).at(-1) ?? 0) + 1;
   const path = stateAt(directory, next);
-  syncDirectory(join(directory, BUILDING));
-  renameSync(join(directory, BUILDING), path);
-  syncDirectory(directory);
-  return new LmdbEnvironment(path, mapBytes);
+  await rename(join(directory, BUILDING), path);
+  await syncDirectorySoon(directory);
+  return path;
 }
 
 export function discardBuilding(directory: string): void {
@@ -329,6 +245,16 @@ function stateAt(directory: string, number: number): string {
 
 function removeState(directory: string, number: number): void {
   rmSync(stateAt(directory, number), { recursive: true, force: true });
+}
+
+/** The same without waiting for the disk here. */
+async function syncDirectorySoon(path: string): Promise<void> {
+  const handle = await openFile(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** A new or renamed name is durable only when its directory is synced. */

@@ -1,10 +1,9 @@
-// Changes as LMDB gets them, and as a journal keeps them that are too many for one batch.
+// Changes as LMDB gets them, and as a journal keeps them that are too many for one transaction.
 //
 //     table(1)  keyLength(4) key  valueLength(4) value      a removal has the length 0xffffffff
 //
-// A batch is handed over to LMDB's thread in one turn of the event loop. More than a few thousand
-// changes are first written into a journal beside the tables, then into the tables, in as many batches
-// as it takes; see write() in lmdb-environment.ts.
+// Such changes are first written into a journal beside the tables, then into the tables, in as many
+// transactions as it takes; see write() in lmdb-layer-writer.ts.
 
 import { TABLE_COUNT } from './backend.ts';
 import { EMPTY } from './bytes.ts';

@@ -1,6 +1,6 @@
 // The LMDB backend while its disk is slower than the changes: they wait in layers.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { Table, type View } from './backend.ts';
 import { EMPTY } from './bytes.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
 import { LmdbEnvironment } from './lmdb-environment.ts';
+import { ChangeWalk } from './lmdb-journal.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -107,6 +108,70 @@ describe('while changes wait for the disk', () => {
       expect(index).toBe(sum);
     }
     expect(sum).toBe(3000);
+  });
+
+  test('a turn makes no more than 1024 changes ready, and none of them can be read in LMDB', async () => {
+    const original = ChangeWalk.prototype.next;
+    let inTurn = 0;
+    ChangeWalk.prototype.next = function () {
+      inTurn++;
+      return original.call(this);
+    };
+    try {
+      for (let i = 0; i < 9000; i++) backend.put(Table.DEAD, encoder.encode(`${i}`), EMPTY, true);
+      backend.commit({ term: 1, index: 1 });
+      const turns: number[] = [];
+      while (backend.durable.index === 0) {
+        inTurn = 0;
+        await new Promise(resolve => setImmediate(resolve));
+        if (inTurn > 0) turns.push(inTurn);
+      }
+      expect(Math.max(...turns)).toBeLessThanOrEqual(1025);
+      expect(turns.length).toBe(9);
+    } finally {
+      ChangeWalk.prototype.next = original;
+    }
+  });
+
+  test('the layer after the one that is written is made ready meanwhile', async () => {
+    const events: string[] = [];
+    const { prepare, write } = LmdbEnvironment.prototype;
+    LmdbEnvironment.prototype.prepare = function (changes, at) {
+      const known = events.includes(`prepare ${at.index}`);
+      if (!known) events.push(`prepare ${at.index}`);
+      prepare.call(this, changes, at);
+    };
+    LmdbEnvironment.prototype.write = function (changes, at) {
+      events.push(`write ${at.index}`);
+      return write.call(this, changes, at);
+    };
+    try {
+      const twin = new Twin();
+      for (let i = 0; i < 30; i++) twin.change(i);
+      await backend.flush();
+      expect(events).toEqual(['write 10', 'prepare 20', 'write 20', 'prepare 30', 'write 30']);
+      expect(contentOf(backend)).toEqual(twin.sorted());
+    } finally {
+      Object.assign(LmdbEnvironment.prototype, { prepare, write });
+    }
+  });
+
+  test('a new content is durable before it has the name by which a restart finds it', async () => {
+    const original = LmdbEnvironment.prototype.sync;
+    const atSync: string[][] = [];
+    LmdbEnvironment.prototype.sync = async function () {
+      await original.call(this);
+      atSync.push(readdirSync(path).sort());
+    };
+    try {
+      const replacement = await backend.replace();
+      replacement.put(Table.LIVE, encoder.encode('new'), encoder.encode('content'));
+      await replacement.finish({ term: 2, index: 9 });
+    } finally {
+      LmdbEnvironment.prototype.sync = original;
+    }
+    expect(atSync).toEqual([['building', 'state-1']]);
+    expect(contentOf(backend)).toEqual(['new=content']);
   });
 
   test('what waits belongs to the old content, and goes with it', async () => {

@@ -22,6 +22,30 @@ const FIRST_KEY = new Uint8Array(1);
 
 const copies = new RecordWriter();
 
+/**
+ * How lmdb hands out what a cursor meets: its own way is a Buffer for each, whose slice() is a trap
+ * for callers, and which costs an allocation outside of V8's heap.
+ */
+export const TABLE_FORMAT = {
+  encoder: {
+    encode: (value: Uint8Array) => value,
+    decode: (buffer: Uint8Array, bytes: number) => copyOfPart(buffer, 0, bytes),
+  },
+  keyEncoder: {
+    writeKey(key: Uint8Array, target: Uint8Array, at: number): number {
+      target.set(key, at);
+      return at + key.length;
+    },
+    readKey: copyOfPart,
+  },
+} as const;
+
+function copyOfPart(buffer: Uint8Array, from: number, to: number): Uint8Array {
+  copies.begin(to - from);
+  copies.rawPart(buffer, from, to);
+  return copies.end();
+}
+
 export type Tables = readonly Database<Uint8Array, Uint8Array>[];
 type ReadTransaction = ReturnType<RootDatabase['useReadTransaction']>;
 interface Entry {
@@ -64,11 +88,7 @@ export class LmdbView implements View {
     const database = this.#reads[table]!;
     const found = database.getBinaryFast(physicalKey(key), this.#options);
     if (found === undefined) return undefined;
-    // lmdb would copy into a Buffer, whose slice() is a trap for callers, and with an allocation
-    // of its own.
-    copies.begin(database.lastSize);
-    copies.raw(found.subarray(0, database.lastSize));
-    const value = copies.end();
+    const value = copyOfPart(found, 0, database.lastSize);
     return isLong(key) ? valueOfLong(value) : value;
   }
 
@@ -90,7 +110,7 @@ export class LmdbView implements View {
     const skip = { ...range, offset: max, limit: 1, values: false };
     for (const next of database.getKeys(skip)) {
       if (next.length > SHORT_KEY_BYTES_MAX) return this.#countSlowly(table, from, to, max);
-      return { count: max, next: plain(next) };
+      return { count: max, next };
     }
     return { count: database.getKeysCount(range), next: null };
   }
@@ -167,8 +187,8 @@ class LmdbCursor implements Cursor {
         return false;
       }
       if (step.value.key.length <= SHORT_KEY_BYTES_MAX) {
-        this.key = plain(step.value.key);
-        this.value = plain(step.value.value);
+        this.key = step.value.key;
+        this.value = step.value.value;
         return true;
       }
       this.close();
@@ -223,7 +243,7 @@ class LmdbCursor implements Cursor {
       const physical = step.value.value;
       const key = joined(bucket, restOfLong(physical));
       if (!this.#isWanted(key, after, ceiling)) continue;
-      kept.push({ key, value: plain(valueOfLong(physical)) });
+      kept.push({ key, value: valueOfLong(physical) });
       bytes += physical.length;
       if (kept.length <= 2 * PASS_ENTRIES_MAX && bytes <= 2 * PASS_BYTES_MAX) continue;
       kept = least(kept);
@@ -239,11 +259,6 @@ class LmdbCursor implements Cursor {
     if (after !== null && compareBytes(key, after) <= 0) return false;
     return ceiling === null || compareBytes(key, ceiling) < 0;
   }
-}
-
-/** A Buffer as what the other layers expect. */
-function plain(buffer: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
 function byKey(a: Entry, b: Entry): number {

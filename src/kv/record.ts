@@ -67,6 +67,22 @@ export function revisionKey(main: number, sub: number): Uint8Array {
   return writer.end();
 }
 
+const lookupKey = new Uint8Array(REVISION_BYTES);
+
+/** The same to look a record up by; good until the next call. */
+export function revisionLookup(main: number, sub: number): Uint8Array {
+  let rest = main;
+  for (let i = MAIN_BYTES - 1; i >= 0; i--) {
+    lookupKey[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  lookupKey[MAIN_BYTES] = sub >>> 24;
+  lookupKey[MAIN_BYTES + 1] = sub >>> 16;
+  lookupKey[MAIN_BYTES + 2] = sub >>> 8;
+  lookupKey[MAIN_BYTES + 3] = sub;
+  return lookupKey;
+}
+
 export function readRevisionKey(key: Uint8Array): Revision {
   reader.reset(key);
   const main = reader.ordered(MAIN_BYTES);

@@ -7,7 +7,7 @@
 //     255 entries hash(4)                                 the end; hash over all keys and values
 
 import { type Backend, type Position, type Snapshot, TABLE_COUNT, type Table } from './backend.ts';
-import { copyOf, EMPTY, RecordWriter, successor } from './bytes.ts';
+import { EMPTY, RecordWriter, successor } from './bytes.ts';
 import { hashBytes } from './hash.ts';
 
 const MAGIC = [0x4b, 0x54, 0x4b, 0x56, 1];
@@ -155,6 +155,14 @@ class ChunkWriter {
   }
 }
 
+const copies = new RecordWriter();
+
+function kept(bytes: Uint8Array): Uint8Array {
+  copies.begin(bytes.length);
+  copies.raw(bytes);
+  return copies.end();
+}
+
 type PutEntry = (table: Table, key: Uint8Array, value: Uint8Array) => void;
 
 /** Takes an image in pieces of any size. */
@@ -218,7 +226,7 @@ class ImageParser {
     const value = scan.block();
     if (scan.isShort) return false;
     // The chunk may be reused or be much larger than what stays of it.
-    this.#put(table as Table, copyOf(key), copyOf(value));
+    this.#put(table as Table, kept(key), kept(value));
     this.#hash = hashEntry(this.#hash, key, value);
     this.#entries++;
     this.#at = scan.at;

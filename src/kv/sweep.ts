@@ -15,6 +15,7 @@ import {
   type Revision,
   readRevisionKey,
   revisionKey,
+  revisionLookup,
 } from './record.ts';
 import type { Store } from './store.ts';
 
@@ -73,8 +74,8 @@ function readRecords(store: Store, from: Revision, compactRevision: number, budg
 
 function removeRecord(store: Store, place: Revision): void {
   if (place.main === 0) return;
-  const key = revisionKey(place.main, place.sub);
-  if (store.backend.peek(Table.LOG, key) !== undefined) store.backend.remove(Table.LOG, key);
+  if (store.backend.peek(Table.LOG, revisionLookup(place.main, place.sub)) === undefined) return;
+  store.backend.remove(Table.LOG, revisionKey(place.main, place.sub));
 }
 
 /** The key may have been written again since, and deleted again. */

@@ -9,7 +9,7 @@ import {
   IndexEntry,
   kvOfRecord,
   type Revision,
-  revisionKey,
+  revisionLookup,
   stepBack,
 } from './record.ts';
 
@@ -38,7 +38,7 @@ export function kvAt(view: View, key: Uint8Array, revision: number): Uint8Array 
 /** The version that an index entry names. */
 export function newestKv(view: View, entryBytes: Uint8Array): Uint8Array {
   decodeEntry(entryBytes, entry);
-  const record = view.get(Table.LOG, revisionKey(entry.main, entry.sub));
+  const record = view.get(Table.LOG, revisionLookup(entry.main, entry.sub));
   return record === undefined ? EMPTY : kvOfRecord(record);
 }
 
@@ -69,7 +69,7 @@ export function kvAtRevision(view: View, place: Revision): Uint8Array | undefine
 function walk(view: View, start: Revision, revision: number): Uint8Array | undefined {
   let place = start;
   while (place.main !== 0) {
-    const bytes = view.get(Table.LOG, revisionKey(place.main, place.sub));
+    const bytes = view.get(Table.LOG, revisionLookup(place.main, place.sub));
     if (bytes === undefined) return undefined;
     const record = decodeRecord(bytes);
     if (place.main <= revision) return record.isTombstone ? undefined : record.encodedKv;

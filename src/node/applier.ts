@@ -44,8 +44,8 @@ interface Restore {
   readonly ready: number;
 }
 
-/** The last entry is taken by bytes as well, so that a few huge commands don't hold a turn. */
-const APPLY_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches end by bytes as well: a transaction has as much work in it as it is long, about. */
+const APPLY_BYTES_MAX = 32 * 1024;
 
 export class Applier {
   readonly #machine: Machine;

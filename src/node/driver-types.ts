@@ -80,8 +80,8 @@ export const LIMITS: DriverLimits = {
   pendingBytesMax: 128 * 1024 * 1024,
   snapshotCount: 100_000,
   snapshotChunkBytes: 256 * 1024,
-  applySliceMs: 5,
-  applyEntriesMax: 1024,
+  applySliceMs: 2,
+  applyEntriesMax: 128,
   machineBacklogBytesMax: 512 * 1024 * 1024,
   sessionsMax: 1024,
 };

@@ -329,6 +329,17 @@ describe('applying', () => {
     expect(machine.commands.length).toBe(35);
   });
 
+  test('of commands of many bytes comes in batches of 32 KiB, or of one command', async () => {
+    const { clock, core, machine, driver } = await setup();
+    const sizes = [20_000, 12_000, 1000, 70_000, 5, 5];
+    const committed = sizes.map((size, i) => command(i + 1, 'x'.repeat(size)));
+    core.say({ committed });
+    driver.campaign();
+    await clock.settle();
+    const batches = machine.batches.map(batch => batch.map(data => data.length));
+    expect(batches).toEqual([[20_000, 12_000], [1000], [70_000], [5, 5]]);
+  });
+
   test('of a long batch takes its turns, answers once, and holds back what follows', async () => {
     const machine = new SlowMachine(5);
     const { clock, core, driver } = await setup({ snapshotCount: 2 }, machine);

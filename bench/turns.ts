@@ -246,9 +246,9 @@ async function transfer(meter: readonly string[], directory: string): Promise<vo
   }
 }
 
-/** The meter listens from the first line that the server logs. */
+/** Its start is over, which loads programs and opens files, and nothing was transferred yet. */
 function isUp(member: MemberProcess): boolean {
-  return member.output().length > 0;
+  return member.output().includes('serving clients');
 }
 
 /** A state machine of the user's own, as large; its snapshot and restore. */

@@ -246,9 +246,9 @@ async function transfer(meter: readonly string[], directory: string): Promise<vo
   }
 }
 
-/** Its start is over, which loads programs and opens files, and nothing was transferred yet. */
+/** The meter listens from the first line that the server logs. */
 function isUp(member: MemberProcess): boolean {
-  return member.output().includes('serving clients');
+  return member.output().length > 0;
 }
 
 /** A state machine of the user's own, as large; its snapshot and restore. */

@@ -153,22 +153,13 @@ function addPut(key: Uint8Array, puts: Map<string, Uint8Array>, deletes: Interva
   return true;
 }
 
-/** As many arguments as any engine takes. */
-const NAME_PART_BYTES = 4096;
-
 /** A string for each byte string, to look it up by. */
 function nameOf(key: Uint8Array): string {
-  if (key.length <= NAME_PART_BYTES) return nameOfPart(key);
   let name = '';
-  for (let i = 0; i < key.length; i += NAME_PART_BYTES) {
-    name += nameOfPart(key.subarray(i, i + NAME_PART_BYTES));
+  for (let i = 0; i < key.length; i += 4096) {
+    name += String.fromCharCode(...key.subarray(i, i + 4096));
   }
   return name;
-}
-
-/** Spreading the bytes would cost five times as much. */
-function nameOfPart(bytes: Uint8Array): string {
-  return String.fromCharCode.apply(null, bytes as unknown as number[]);
 }
 
 /** The same keys as disjoint intervals in order, so that looking one up takes few steps. */

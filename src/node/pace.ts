@@ -1,9 +1,9 @@
-// Keeps long work in small pieces: after about a millisecond, or a number of pieces where time stands
+// Keeps long work in small pieces: after a few milliseconds, or a number of pieces where time stands
 // still (in the simulator), it waits for the next turn of the event loop.
 
 import type { Clock } from './clock.ts';
 
-const SLICE_MS = 1;
+const SLICE_MS = 2;
 const PIECES_A_TURN = 8;
 
 export class Pace {

@@ -149,7 +149,7 @@ describe('A-11, leaders', () => {
   const elected = (f: Forger, id: NodeId, term: number) => {
     f.shadow.node(id).term = term;
     const now = { ...CALM, role: 'leader', term, leader: id } as const;
-    const event = { node: id, was: { ...now, role: 'candidate' }, now, rules: [] };
+    const event = { node: id, was: { ...now, role: 'candidate' }, now, rules: [], halt: null };
     const core = { report: () => f.report(id), entryAt: () => undefined };
     for (const voter of [1, 2, 3]) f.shadow.voteDurable(voter, term, id);
     f.shadow.step(event as never, { kind: 'persisted', ready: 1 }, core);
@@ -193,6 +193,17 @@ describe('A-17, matches', () => {
     const report = f.report(1, { progress: [p] });
     f.shadow.node(1).sample(f.report(1), report);
   };
+
+  test('a match of what the follower had on disk, before that went back in time, is none', () => {
+    const f = new Forger(entries);
+    f.shadow.node(2).durable.truncate(2);
+    f.shadow.node(2).lostUpTo = 2;
+    sample(f, progress(2));
+    expect(f.broken).toBe(null);
+    f.shadow.node(2).lostUpTo = 1;
+    sample(f, progress(2));
+    expect(f.broken).toBe('A-17');
+  });
 
   test('a match beyond what the follower has on disk is seen', () => {
     const f = new Forger(entries);
@@ -284,6 +295,7 @@ describe('A-18, A-20: who counts', () => {
     const core = { report: () => f.report(1, { config: voters(1, 2) }), entryAt: () => undefined };
     const event = {
       node: 1,
+      halt: null,
       was: { ...CALM, ...now, role: 'candidate' },
       now: { ...CALM, ...now },
     };

@@ -35,6 +35,8 @@ export const CLUSTER_ID = 1;
 const NO_CONFIG: Configuration = { voters: [], outgoing: [], learners: [], learnersNext: [] };
 /** A node that stopped by itself is cleared away after this. */
 const CLEAR_US = 20_000;
+/** By then a node that halts has stopped. */
+const STOPPED_US = 1_000_000;
 
 export interface ClusterParts {
   readonly world: World;
@@ -148,7 +150,8 @@ export class Cluster {
   /** Opens a copy of what is durable on this node's disk now, and compares it with the promises. */
   probe(member: Member): void {
     const { world, judge, seed } = this.#parts;
-    if (!member.isUsable || member.shadow.damaged || member.incarnation === null) return;
+    const { damaged, halted } = member.shadow;
+    if (!member.isUsable || damaged || halted || member.incarnation === null) return;
     const compare = member.shadow.comparer();
     const process = new Process(world, member.id, 0);
     const disk = member.disk.cloneDurable(process, Prng.stream(seed, 'probe', world.events));
@@ -262,9 +265,19 @@ export class Cluster {
     world.digest(now.stableIndex ^ (now.votedFor << 24));
     onTrace?.(event);
     shadow.step(event, input, core);
+    if (event.halt !== null) this.#mustStop(event.node);
   }
 
   // -------------------------------------------------------------------------- stopping
+
+  /** The core does nothing any more; the node around it must stop, and say why. */
+  #mustStop(id: NodeId): void {
+    const { world, judge } = this.#parts;
+    const process = this.member(id)?.incarnation?.process ?? null;
+    world.after(STOPPED_US, 'check', process, () => {
+      judge.fail('loss', id, `node ${id} was told of its loss, and has not stopped`);
+    });
+  }
 
   /** A node that stops by itself may have a good reason: a disk that we broke. */
   #refused(member: Member, error: unknown): void {
@@ -279,10 +292,12 @@ export class Cluster {
     judge.mark(reason);
     member.state = 'starting';
     const { incarnation } = member;
-    world.after(CLEAR_US, 'fault', null, () => {
+    // Mostly there is time to condemn its data.
+    const clearUs = reason === 'stoppedByLoss' ? CLEAR_US * (1 + (world.now % 20)) : CLEAR_US;
+    world.after(clearUs, 'fault', null, () => {
       if (member.incarnation !== incarnation) return;
       this.kill(member, 'lost');
-      if (reason === 'refusedDamage') member.state = 'broken';
+      if (FOR_GOOD.includes(reason)) member.state = 'broken';
       else member.restartAt = world.now + CLEAR_US;
     });
   }
@@ -292,7 +307,12 @@ export class Cluster {
     const { disk, shadow } = member;
     const code = codeOf(error);
     const corrupt = code === 'CORRUPT' || code === 'STORAGE_CORRUPT' || code === 'STORAGE_MISMATCH';
-    if (corrupt && shadow.damaged) return 'refusedDamage';
+    if (corrupt && !shadow.isWhole) return 'refusedDamage';
+    if (code === 'STORAGE_LOST' && shadow.lostUpTo > 0) {
+      // Started again, it is to refuse by itself.
+      return shadow.halted ? 'stoppedByLoss' : 'refusedLoss';
+    }
+    if (code === 'LOST' && shadow.halted) return 'refusedCondemned';
     if (disk.syncFailed) return 'stoppedBySyncError';
     const full = code === 'FULL' || code === 'STORAGE_FULL';
     if (full && disk.mood.wasFull) return 'stoppedByFullDisk';
@@ -304,6 +324,9 @@ export class Cluster {
     return chance.pick(torn ? [null, 'lost', 'torn', 'torn'] : [null, 'lost', 'kept']);
   }
 }
+
+/** Reasons after which a node is never started again. */
+const FOR_GOOD: readonly string[] = ['refusedDamage', 'refusedLoss', 'refusedCondemned'];
 
 /** One bad disk among good ones: its writes are under way while others elect and fall. */
 function drawSlowness({ classes }: Plan, chance: Prng): number {

@@ -5,6 +5,7 @@
 import type { TraceEvent } from '../raft/trace.ts';
 import type { NodeId } from '../raft/types.ts';
 import { type Ambush, Ambushes } from './ambush.ts';
+import { Amnesia } from './amnesia.ts';
 import type { Cluster } from './cluster.ts';
 import type { Judge } from './judge.ts';
 import type { Member } from './member.ts';
@@ -46,6 +47,7 @@ export class Faults {
   readonly #downUs: number;
   readonly #electionUs: number;
   readonly #strikes: Strikes;
+  readonly #amnesia: Amnesia;
   readonly #ambushes = new Ambushes((ambush, id) => this.#strike(ambush, id));
 
   constructor(parts: FaultParts) {
@@ -55,6 +57,7 @@ export class Faults {
     this.#restarts = Prng.stream(seed, 'restarts');
     this.#electionUs = plan.tickMs * plan.electionTicks * 1000;
     this.#downUs = this.#electionUs * this.#restarts.logUniform(0.05, 8);
+    this.#amnesia = new Amnesia({ ...parts, electionUs: this.#electionUs });
     this.#strikes = new Strikes({
       ...parts,
       links: this.#network,
@@ -79,6 +82,7 @@ export class Faults {
     this.#ended = true;
     this.#network.ended = true;
     this.#ambushes.end();
+    this.#amnesia.ended = true;
   }
 
   /** Every step of every core. */
@@ -104,6 +108,10 @@ export class Faults {
     if (this.#ended) return;
     const chance = Prng.stream(this.#parts.seed, 'fault', fault.number);
     if (fault.class === 'ambush') return this.#layAmbush(fault.number, chance);
+    if (fault.class === 'oldImage' || fault.class === 'fsyncLie') {
+      const { number, class: name } = fault;
+      return this.#amnesia.begin(name, chance, what => this.#record(number, name, what));
+    }
     const what = this.#perform(fault.class, chance);
     if (what !== null) this.#record(fault.number, fault.class, what);
   }
@@ -268,7 +276,7 @@ export class Faults {
     chance: Prng,
   ): string | null {
     const { cluster } = this.#parts;
-    const victims = cluster.members.filter(m => m.isUsable && !m.shadow.damaged);
+    const victims = cluster.members.filter(m => m.isUsable && m.shadow.isWhole);
     if (victims.length === 0) return null;
     const member = chance.pick(victims);
     if (!this.canLose(member.id)) {
@@ -304,7 +312,7 @@ export class Faults {
   canLose(id: NodeId): boolean {
     const { cluster, shadow } = this.#parts;
     const whole = cluster.members
-      .filter(m => m.isUsable && !m.shadow.damaged && m.id !== id)
+      .filter(m => m.isUsable && m.shadow.isWhole && m.id !== id)
       .map(m => m.id);
     const configs = shadow.liveConfigurations(cluster.founding);
     return configs.every(config => isQuorum(config, whole));

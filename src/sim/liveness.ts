@@ -123,7 +123,7 @@ export class Liveness implements ProposalSink {
   #chooseCore(): boolean {
     const { cluster, shadow, chance } = this.#parts;
     const configs = shadow.liveConfigurations(cluster.founding);
-    const usable = cluster.members.filter(m => m.isUsable && !m.shadow.damaged).map(({ id }) => id);
+    const usable = cluster.members.filter(m => m.isUsable && m.shadow.isWhole).map(({ id }) => id);
     for (const id of chance.shuffle(usable)) {
       if (configs.every(config => isQuorum(config, [...this.#core]))) break;
       const counts = configs.some(c => c.voters.includes(id) || c.outgoing.includes(id));

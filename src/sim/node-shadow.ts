@@ -7,6 +7,7 @@ import type { Ready } from '../raft/io.ts';
 import type { PlacedConfig } from '../raft/log.ts';
 import type { RaftReport } from '../raft/report.ts';
 import type {
+  Configuration,
   Entry,
   HardState,
   LogIndex,
@@ -40,6 +41,12 @@ interface Change {
   readonly chains: readonly number[];
 }
 
+/** What of a node was durable at some moment. */
+export interface DurablePast {
+  readonly log: ShadowLog;
+  readonly vote: Vote;
+}
+
 /** Messages of older terms have long left. */
 const REACHED_TERMS_MAX = 8;
 
@@ -57,6 +64,13 @@ export class NodeShadow {
   syncFailed = false;
   /** Bits were changed on its disk: it may refuse to start, but not forget. */
   damaged = false;
+  /** Its disk went back in time: it had everything up to here, and more than now. 0: it has all. */
+  lostUpTo: LogIndex = 0;
+  /** It found out, and must do nothing any more. */
+  halted = false;
+  #condemned = false;
+  /** The hash of the log up to `lostUpTo`. */
+  #lost = 0;
   /** The next index that the state machine will be given. */
   nextApplied: LogIndex = 1;
   /** The first entry that a write under way replaces; Infinity when none does. */
@@ -80,6 +94,57 @@ export class NodeShadow {
   constructor(id: NodeId, shadow: Shadow) {
     this.id = id;
     this.#shadow = shadow;
+  }
+
+  /** Its disk has all that it ever confirmed. */
+  get isWhole(): boolean {
+    return !this.damaged && !this.lacksSome;
+  }
+
+  /** It has not got back, durably, all that its disk has lost; or other entries that were committed there. */
+  get lacksSome(): boolean {
+    const { lostUpTo: last, durable } = this;
+    if (last === 0) return false;
+    const hash = durable.chainAt(last);
+    const back =
+      hash !== undefined && [this.#lost, this.#shadow.committed.chainAt(last)].includes(hash);
+    if (!back && durable.base <= last) return true;
+    this.lostUpTo = 0;
+    return false;
+  }
+
+  /** The newest configuration in the log that was handed over; null before there is any. */
+  get configuration(): Configuration | null {
+    return this.#configs[this.#configs.length - 1]?.config ?? null;
+  }
+
+  past(): DurablePast {
+    return { log: this.durable.clone(), vote: this.vote };
+  }
+
+  /** Term and vote are still the same. */
+  votesAsIn({ vote: { term, votedFor } }: DurablePast): boolean {
+    return term === this.vote.term && votedFor === this.vote.votedFor;
+  }
+
+  /** Compared with then there are only entries more, and no configuration among them. */
+  hasOnlyEntriesMore({ log }: DurablePast): boolean {
+    const { durable } = this;
+    const last = log.lastIndex;
+    if (durable.lastIndex <= last || this.#configIndex > last) return false;
+    const hash = durable.chainAt(last) ?? this.#shadow.committed.chainAt(last);
+    return hash === log.chainAt(last);
+  }
+
+  /** The disk is as it was then: what became durable since is gone. */
+  goBack({ log, vote }: DurablePast): void {
+    this.lostUpTo = this.durable.lastIndex;
+    this.#lost = this.durable.chainAt(this.lostUpTo)!;
+    this.#condemned = false;
+    this.durable = log.clone();
+    this.vote = vote;
+    this.#dropUnderWay();
+    this.#shadow.spec.lost(this.id, log.lastIndex);
   }
 
   /** Effects left the core: its log now contains what they say. */
@@ -174,6 +239,9 @@ export class NodeShadow {
     const { judge } = this.#shadow;
     this.syncFailed = false;
     this.#reached.clear();
+    judge.check('loss', this.id, !this.#condemned, () => {
+      return `node ${this.id} opens its data again, which it has condemned`;
+    });
     if (state === null) {
       judge.check('A-28', this.id, !this.bootstrapped, () => {
         return `node ${this.id} had a log and recovered none`;
@@ -199,6 +267,11 @@ export class NodeShadow {
   /** The first state of a new node is durable. */
   didBootstrap(): void {
     this.bootstrapped = true;
+  }
+
+  /** It is durable that its data must not be used again. */
+  didCondemn(): void {
+    this.#condemned = true;
   }
 
   /** For an image of the disk as it is now: what a recovery of it must find; null when it does. */

@@ -8,11 +8,21 @@ import type { Judge } from './judge.ts';
 import type { Member } from './member.ts';
 import type { Prng } from './prng.ts';
 import type { Shadow } from './shadow.ts';
-import type { Plan } from './types.ts';
+import type { FaultClass, Plan } from './types.ts';
 import type { World } from './world.ts';
 
 const VOTERS_MAX = 7;
 const MEMBERS_MAX = 40;
+/** The kinds of trouble that cost nodes: somebody replaces them. */
+const REPAIRED: readonly FaultClass[] = [
+  'membership',
+  'bitRot',
+  'staleSector',
+  'misdirected',
+  'lostDisk',
+  'oldImage',
+  'fsyncLie',
+];
 const NOBODY: ReadonlySet<number> = new Set();
 const REPAIR_US = 1_500_000;
 /** A removed node's machine is switched off after this. */
@@ -42,8 +52,7 @@ export class Operator implements ProposalSink, ReadSink {
 
   start(): void {
     const { classes } = this.#parts.plan;
-    const wanted = ['membership', 'bitRot', 'staleSector', 'misdirected', 'lostDisk'] as const;
-    if (wanted.some(name => classes.includes(name))) this.#repairLater();
+    if (REPAIRED.some(name => classes.includes(name))) this.#repairLater();
   }
 
   /** A change out of the blue. Null when nobody could be asked. */
@@ -138,7 +147,7 @@ export class Operator implements ProposalSink, ReadSink {
   #returning(members: readonly number[], chance: Prng): number | null {
     const { cluster } = this.#parts;
     const removed = cluster.members.filter(
-      m => this.#wasMember.has(m.id) && m.isUsable && !m.shadow.damaged && !members.includes(m.id),
+      m => this.#wasMember.has(m.id) && m.isUsable && m.shadow.isWhole && !members.includes(m.id),
     );
     return removed.length > 0 && chance.chance(0.5) ? chance.pick(removed).id : null;
   }

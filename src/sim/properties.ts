@@ -48,6 +48,7 @@ export const PROPERTIES = {
   'A-50': 'without faults there is one election, and an idle cluster sends heartbeats only',
   'A-51': 'the same seed gives the same run',
   'A-53': 'no code of the product throws what nobody expects',
+  loss: 'who is told that it lost what it acknowledged stops for good, and nobody else does',
   echo: 'an answer confirms only rounds that the leader of its term has begun',
   config: 'the configuration in force is the newest one in the log',
   spec: 'every step is one that the specification allows (check/raft-model.ts)',

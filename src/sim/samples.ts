@@ -40,8 +40,10 @@ export class Matches {
     if (matchIndex < before) return `${name} was ${before} in this term`;
     // In a newer term the follower may have been told to drop what it acknowledged.
     if (follower.term > leader.term) return null;
-    const { durable } = follower;
-    if (matchIndex > durable.lastIndex) return `${name} is beyond its disk's ${durable.lastIndex}`;
+    const { durable, lostUpTo } = follower;
+    // What was lost was acknowledged before; more than that was not.
+    const heldOnce = Math.max(durable.lastIndex, lostUpTo);
+    if (matchIndex > heldOnce) return `${name} is beyond its disk's ${durable.lastIndex}`;
     const [theirs, ours] = [durable.chainAt(matchIndex), leader.handed.chainAt(matchIndex)];
     const differs = theirs !== undefined && ours !== undefined && theirs !== ours;
     return differs ? `${name} is where their logs differ` : null;

@@ -144,7 +144,25 @@ export class Shadow {
     if (now.role === 'leader') this.#checkLeader(node, event, core);
     if (input.kind === 'tick') node.ticksSilent += 1;
     else if (input.kind === 'receive') this.#votes.received(node, event, input.message, core);
+    if (event.halt !== null || node.lostUpTo > 0) this.#checkLoss(node, event, input);
     this.spec.step(event, input, core);
+  }
+
+  /** By what the node has in memory, as its leader has the word: the specification goes by its own log. */
+  #checkLoss(node: NodeShadow, { was, halt }: TraceEvent, input: Input): void {
+    const m = input.kind === 'receive' && input.message.kind === 'append' ? input.message : null;
+    const told = m !== null && m.term === was.term && m.acknowledged > was.last.index;
+    this.judge.check('loss', node.id, !told || halt !== null, () => {
+      const text = `node ${node.id} is told by ${m?.from} that it acknowledged entry ${m?.acknowledged}`;
+      return `${text}, has entries up to ${was.last.index}, and goes on`;
+    });
+    if (halt === null) return;
+    if (!node.halted) this.judge.mark('lossDetected');
+    node.halted = true;
+    const lost = node.lostUpTo > 0 && halt.kind !== 'twoLeaders';
+    this.judge.check('loss', node.id, lost, () => {
+      return `node ${node.id} stops for ${halt.kind}, and has lost nothing`;
+    });
   }
 
   /** A-07: a term begins with a candidacy. A question about one (pre-vote) is none. */

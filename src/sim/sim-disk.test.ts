@@ -56,6 +56,56 @@ async function create(disk: Disk, path: string): Promise<DiskFile> {
   return file;
 }
 
+describe('a disk that goes back in time', () => {
+  /** Two files of the log and one beside it, one of each changed or made after the image. */
+  async function bench() {
+    const b = new Bench();
+    const write = (path: string, content: string) => async (disk: Disk) => {
+      const file = await disk.open(path, 'ifMissing');
+      await file.write(0, bytes(content));
+      await file.sync();
+      await disk.syncDir(path.startsWith('log/') ? 'log' : '');
+    };
+    await b.run(async disk => {
+      await disk.makeDir('log');
+      await disk.syncDir('');
+    });
+    for (const path of ['log/1', 'log/2', 'other']) await b.run(write(path, 'old'));
+    const image = b.disk.durableNames();
+    for (const path of ['log/2', 'log/3', 'other']) await b.run(write(path, 'new'));
+    await b.run(async disk => {
+      await disk.remove('log/1');
+      await disk.syncDir('log');
+    });
+    return { b, image };
+  }
+
+  const all = async (b: Bench) => [
+    ...(await b.run(disk => disk.list('log')))!,
+    await b.read('log/2'),
+    await b.read('other'),
+  ];
+
+  test('has all files as they were', async () => {
+    const { b, image } = await bench();
+    expect(await all(b)).toEqual(['2', '3', 'new', 'new']);
+    b.process.die();
+    b.disk.release('lost');
+    b.disk.putBack(image, '');
+    b.restart('lost');
+    expect(await all(b)).toEqual(['1', '2', 'old', 'old']);
+  });
+
+  test('has only the log as it was, if only its syncs were lies', async () => {
+    const { b, image } = await bench();
+    b.process.die();
+    b.disk.release('lost');
+    b.disk.putBack(image, 'log/');
+    b.restart('lost');
+    expect(await all(b)).toEqual(['1', '2', 'old', 'new']);
+  });
+});
+
 describe('SimDisk', () => {
   test('a power loss takes what was not synced', async () => {
     const bench = new Bench();

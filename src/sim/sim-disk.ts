@@ -92,6 +92,16 @@ export class SimDisk implements Disk {
     return copy;
   }
 
+  /** All that is durable now, to put back later. */
+  durableNames(): SimNames {
+    return this.#names.cloneDurable();
+  }
+
+  /** The disk, which nobody has open, goes back in time: all files, or those under this prefix. */
+  putBack(image: SimNames, prefix: string): void {
+    this.#names.putBack(image, prefix);
+  }
+
   get files(): ReadonlyMap<Path, SimFile> {
     return this.#names.files;
   }

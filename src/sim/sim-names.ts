@@ -157,6 +157,17 @@ export class SimNames {
     return copy;
   }
 
+  /** Under this prefix everything is as in the image again: newer files are gone, removed ones are back. */
+  putBack(image: SimNames, prefix: string): void {
+    const { files, dirs } = image.cloneDurable().#durable;
+    for (const view of [this.#seen, this.#durable]) {
+      for (const path of [...view.files.keys()])
+        if (path.startsWith(prefix)) view.files.delete(path);
+      for (const [path, file] of files) if (path.startsWith(prefix)) view.files.set(path, file);
+      if (prefix === '') view.dirs = new Set(dirs);
+    }
+  }
+
   #change(dir: Path, change: NameChange): void {
     this.#seen.apply(change);
     this.#pending.push({ dir, change });

@@ -3,11 +3,14 @@
 // only: a fault that hides another one's effect is left out often enough (swarm testing).
 
 import { Prng } from './prng.ts';
-import { drawTheme, themedPlan } from './themes.ts';
+import { drawTheme, type Theme, themedPlan } from './themes.ts';
 import { FAULT_CLASSES, type FaultClass, type Plan, type SimulateOptions } from './types.ts';
 
 /** Rare, because each costs a node for good. */
 const COSTLY: readonly FaultClass[] = ['bitRot', 'staleSector', 'misdirected', 'lostDisk'];
+/** Drawn by themselves: they came when the others had their places. */
+const FORGETTING: readonly FaultClass[] = ['oldImage', 'fsyncLie'];
+const DRAWN = FAULT_CLASSES.filter(name => !FORGETTING.includes(name));
 /** The fastest clock is then 10 % faster than the slowest one: what lease reads are promised. */
 const DRIFT_PPM_MAX = 47_000;
 /** Not faults that happen, but how links behave all the time. */
@@ -25,7 +28,8 @@ export const AMBIENT: ReadonlySet<FaultClass> = new Set([
 export function drawPlan(options: SimulateOptions): Plan {
   const chance = Prng.stream(options.seed, 'plan');
   const { theme, themed } = drawThemed(options);
-  const classes = options.plan?.classes ?? themed.classes ?? drawClasses(chance);
+  const drawn = themed.classes ?? drawClasses(chance);
+  const classes = options.plan?.classes ?? withForgetting(options.seed, theme, drawn);
   const has = (name: FaultClass) => classes.includes(name);
   const beyondAtlas = goesBeyondAtlas(options.seed, classes);
   const tickMs = chance.pick([20, 50, 100]);
@@ -66,11 +70,22 @@ function drawThemed({ seed, plan }: SimulateOptions) {
 function drawClasses(chance: Prng): FaultClass[] {
   const kind = chance.float();
   if (kind < 0.1) return [];
-  if (kind < 0.35) return [chance.pick(FAULT_CLASSES)];
+  if (kind < 0.35) return [chance.pick(DRAWN)];
   const share = 0.15 + 0.6 * chance.float();
-  return FAULT_CLASSES.filter(name => {
-    return chance.chance(COSTLY.includes(name) ? share / 2 : share);
-  });
+  return DRAWN.filter(name => chance.chance(COSTLY.includes(name) ? share / 2 : share));
+}
+
+/** Disks that go back in time, in one run with trouble in four; now and then there is nothing else. */
+function withForgetting(
+  seed: number,
+  theme: Theme | null,
+  classes: readonly FaultClass[],
+): readonly FaultClass[] {
+  const chance = Prng.stream(seed, 'forgetting');
+  if (classes.length === 0) return classes;
+  if (classes.length === 1) return chance.chance(0.1) ? [chance.pick(FORGETTING)] : classes;
+  const share = theme === 'damage' ? 0.5 : 0.15;
+  return [...classes, ...FORGETTING.filter(() => chance.chance(share))];
 }
 
 function drawSettings(chance: Prng, tickMs: number, snapshots: boolean) {

@@ -12,7 +12,8 @@ import type { Theme } from './themes.ts';
  * - links worse than TCP can be: `duplicate`, `reorder`; bytes that change on the way: `corrupt`;
  * - processes: `crash`, `crashAtOperation`, `pause`, `starve`, and `clock` (drift and steps);
  * - disks: `tornWrites` (a crash keeps any subset), `slowDisk`, `fsyncError`, `fullDisk`, `bitRot`,
- *   `staleSector`, `misdirected`, `lostDisk`;
+ *   `staleSector`, `misdirected`, `lostDisk`; and those that forget what they confirmed (amnesia.ts):
+ *   `oldImage`, `fsyncLie`;
  * - `ambush`: one of these, at the moment at which it does most harm (ambush.ts);
  * - operators: `membership`, `transfer`, `snapshot` (frequent ones), `campaign`.
  */
@@ -40,6 +41,8 @@ export const FAULT_CLASSES = [
   'staleSector',
   'misdirected',
   'lostDisk',
+  'oldImage',
+  'fsyncLie',
   'ambush',
   'membership',
   'transfer',

@@ -215,7 +215,8 @@ export class WatchedStore implements LogStore {
   }
 
   condemn(reason: string): Promise<void> {
-    return this.#tracked(this.#store.condemn(reason));
+    const done = this.#store.condemn(reason).then(() => this.#shadow.didCondemn());
+    return this.#tracked(done);
   }
 
   close(): Promise<void> {

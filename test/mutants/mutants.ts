@@ -3,6 +3,7 @@
 // a bundle is built (scripts/mutants.ts), so that the code itself knows nothing of them. The numbers
 // in `trap` are those of the collected traps of other systems and of the students' guide.
 
+import { LOSS_MUTANTS } from './loss-mutants.ts';
 import type { Edit, Mutant } from './mutant.ts';
 import { STORE_MUTANTS } from './store-mutants.ts';
 import { WATCH_MUTANTS } from './watch-mutants.ts';
@@ -544,6 +545,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: '    await this.#disk.rename(pathOf(name), pathOf(final));\n    await this.#disk.syncDir(SNAPSHOT_DIR);\n',
     replace: '    await this.#disk.rename(pathOf(name), pathOf(final));\n',
   }),
+  ...LOSS_MUTANTS,
   ...STORE_MUTANTS,
   ...WATCH_MUTANTS,
 ];

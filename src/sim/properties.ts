@@ -54,6 +54,7 @@ export const PROPERTIES = {
   spec: 'every step is one that the specification allows (check/raft-model.ts)',
   state: 'the invariants of a single replica state',
   transition: 'the invariants between two states of a replica',
+  traffic: 'nodes send each other no more than time, members and operations ask for',
   corruption: 'changed bytes of a frame are noticed',
   own: "the user's state machine is deterministic",
 } as const;

@@ -16,6 +16,7 @@ import { SimNetwork } from './sim-network.ts';
 import { workloadFor } from './stacks.ts';
 import { drawPlan } from './swarm.ts';
 import { TraceRing } from './trace-ring.ts';
+import { Traffic } from './traffic.ts';
 import type { Plan, SimResult, SimStats, SimulateOptions } from './types.ts';
 import type { CreateWorkload, Workload } from './workload.ts';
 import { World } from './world.ts';
@@ -52,8 +53,7 @@ class Simulation {
   readonly #clients: Clients;
   readonly #trace: TraceRing;
   readonly #calm: CalmParts;
-  /** Messages that have left a node. */
-  #sent = 0;
+  readonly #traffic = new Traffic();
 
   constructor(options: SimulateOptions, createWorkload: CreateWorkload) {
     this.#options = options;
@@ -86,7 +86,7 @@ class Simulation {
       operator: this.#operator,
       flood: (member, count, chance) => this.#clients.flood(member, count, chance),
     });
-    const counts = () => ({ elections: shadow.elections, messages: this.#sent });
+    const counts = () => ({ elections: shadow.elections, messages: this.#traffic.messages });
     this.#calm = { world, plan, judge, counts };
     const only = setOf(options.only?.operations);
     this.#clients = new Clients({ ...common, cluster, applied, workload, only });
@@ -119,6 +119,7 @@ class Simulation {
     this.#operator.ended = true;
     if (plan.liveness && !plan.beyondAtlas) await this.#live();
     this.#clients.stop();
+    if (this.#judge.violation === null) this.#checkTraffic();
     if (this.#judge.violation === null) this.#workload.finish();
   }
 
@@ -155,6 +156,14 @@ class Simulation {
     };
   }
 
+  #checkTraffic(): void {
+    this.#traffic.check(this.#judge, this.#plan, {
+      simulatedMs: this.#world.nowMs,
+      members: this.#cluster.members.length,
+      operations: this.#clients.called.length,
+    });
+  }
+
   #createNetwork(): SimNetwork {
     const { seed } = this.#options;
     const [plan, judge, shadow] = [this.#plan, this.#judge, this.#shadow];
@@ -171,7 +180,7 @@ class Simulation {
     };
     return new SimNetwork(this.#world, Prng.stream(seed, 'network'), mood, {
       sent: message => {
-        this.#sent += 1;
+        this.#traffic.sent(message);
         shadow.sent(message);
       },
       happened: what => judge.happened(what),

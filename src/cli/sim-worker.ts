@@ -21,6 +21,10 @@ export interface WorkerReport {
   readonly failed?: SimResult;
 }
 
+// Refusals and broken frames are what a simulation is made of, and each would note where it was made.
+// `kontiki sim --seed N` runs in a process that does.
+Error.stackTraceLimit = 0;
+
 let stopped = false;
 
 async function work({ first, last, step, twiceEvery, stack, plan }: SweepJob): Promise<void> {

@@ -37,6 +37,8 @@ export interface ReadSink {
 export interface Core {
   step(input: Input): void;
   ready(): Ready | null;
+  /** Whether ready() would give anything. */
+  readonly hasReady: boolean;
   report(): RaftReport;
   /** NO_NODE while none is known. */
   readonly leader: NodeId;

@@ -228,6 +228,16 @@ test('an exception of the state machine stops the node', async () => {
 });
 
 describe('ticks', () => {
+  test('that change nothing cost no turn; what comes of one is taken in its turn', async () => {
+    const { clock, core, transport } = await setup();
+    core.takes = 0;
+    await clock.advance(10 * TICK_MS);
+    expect(core.takes).toBe(0);
+    core.onStep = () => core.say({ messages: [message(1)] });
+    await clock.advance(TICK_MS);
+    expect(rounds(transport)).toEqual([1]);
+  });
+
   test('come once per tick length', async () => {
     const { clock, core } = await setup();
     await clock.advance(10 * TICK_MS);

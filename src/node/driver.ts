@@ -319,7 +319,7 @@ export class Driver {
             this.#core.step({ kind: 'receive', message: messages[i]! });
           }
         });
-        this.#schedule();
+        if (this.#hasWork()) this.#schedule();
       },
       unreachable: peer => {
         if (this.#state !== 'running') return;
@@ -356,7 +356,11 @@ export class Driver {
     if (this.#state !== 'running') return;
     this.#inTurn = true;
     this.#again = false;
-    const goesOn = this.#guard(() => this.#runRounds());
+    const goesOn = this.#guard(() => {
+      const more = this.#runRounds();
+      this.#options.store.flush();
+      return more;
+    });
     this.#inTurn = false;
     if (goesOn || this.#again) this.#schedule();
   }
@@ -466,8 +470,15 @@ export class Driver {
     this.#guard(() => {
       this.#intake.tick();
       if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now);
+      if (this.#hasWork()) this.#schedule();
     });
-    this.#schedule();
+  }
+
+  /** Most ticks and many answers change nothing: an idle node must not cost a turn for each. */
+  #hasWork(): boolean {
+    const { hasReady, leader, isLeader } = this.#core;
+    const hasChanged = leader !== this.#seenLeader || isLeader !== this.#seenLeading;
+    return hasReady || hasChanged || this.#reads.count > 0 || this.#intake.hasWork;
   }
 
   /** Steps the ticks that are due, a few at the most; the rest is told as missed. */

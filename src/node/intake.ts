@@ -90,6 +90,11 @@ export class Intake {
     this.#retryParked = this.#tracker.hasParked;
   }
 
+  /** Something is to be handed in at the end of the turn. */
+  get hasWork(): boolean {
+    return this.#retryParked || this.#proposals.length > 0 || this.#handIns.length > 0;
+  }
+
   linkDown(peer: NodeId): void {
     this.#down.add(peer);
     this.#tracker.linkLost(peer);

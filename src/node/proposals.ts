@@ -158,6 +158,7 @@ export class ProposalTracker {
   }
 
   expire(now: number): void {
+    if (this.count === 0) return;
     const before = now - this.#limits.requestTimeoutMs;
     for (const batch of this.#unplaced.values()) {
       if (batch.createdAt <= before) this.#giveUp(batch, timedOut);
@@ -275,6 +276,7 @@ export class ProposalTracker {
   }
 
   #dropDone(): void {
+    if (this.#placed.length === 0) return;
     while (this.#head < this.#placed.length) {
       const batch = this.#placed[this.#head]!;
       if (batch.unanswered > 0) break;

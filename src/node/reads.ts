@@ -110,6 +110,7 @@ export class ReadRounds {
   }
 
   expire(now: number, leaderKnown: boolean): void {
+    if (this.#count === 0) return;
     const before = now - this.#limits.requestTimeoutMs;
     this.#waiting = this.#expireIn(this.#waiting, before, leaderKnown);
     this.#asked = this.#expireIn(this.#asked, before, leaderKnown);

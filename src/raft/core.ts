@@ -3,7 +3,7 @@
 
 import { assert } from './assert.ts';
 import type { RaftConfig } from './config.ts';
-import type { Halt, ReadState, Receipt, SnapshotRead, SnapshotWrite } from './io.ts';
+import type { Halt, ReadState, Ready, Receipt, SnapshotRead, SnapshotWrite } from './io.ts';
 import { Log } from './log.ts';
 import type { Message, RefusalReason } from './messages.ts';
 import type { Progress } from './progress.ts';
@@ -21,6 +21,8 @@ import type {
   Term,
 } from './types.ts';
 import { NO_NODE } from './types.ts';
+
+const NONE: readonly never[] = [];
 
 /** A read that waits for a quorum to confirm the leadership (§6.4). */
 export interface PendingRead {
@@ -98,7 +100,49 @@ export class Outbox {
   snapshotReads: SnapshotRead[] = [];
   snapshotWrites: SnapshotWrite[] = [];
   snapshot: SnapshotMeta | null = null;
+
+  get isEmpty(): boolean {
+    return (
+      this.messages.length === 0 &&
+      this.afterPersist.length === 0 &&
+      this.receipts.length === 0 &&
+      this.reads.length === 0 &&
+      this.snapshotReads.length === 0 &&
+      this.snapshotWrites.length === 0 &&
+      this.snapshot === null
+    );
+  }
+
+  /** All of it; the outbox begins anew. Most lists are empty and need no new array. */
+  take(): OutboxContent {
+    const { snapshot } = this;
+    const messages = this.messages.length === 0 ? NONE : this.messages;
+    const afterPersist = this.afterPersist.length === 0 ? NONE : this.afterPersist;
+    const receipts = this.receipts.length === 0 ? NONE : this.receipts;
+    const reads = this.reads.length === 0 ? NONE : this.reads;
+    const snapshotReads = this.snapshotReads.length === 0 ? NONE : this.snapshotReads;
+    const snapshotWrites = this.snapshotWrites.length === 0 ? NONE : this.snapshotWrites;
+    if (messages !== NONE) this.messages = [];
+    if (afterPersist !== NONE) this.afterPersist = [];
+    if (receipts !== NONE) this.receipts = [];
+    if (reads !== NONE) this.reads = [];
+    if (snapshotReads !== NONE) this.snapshotReads = [];
+    if (snapshotWrites !== NONE) this.snapshotWrites = [];
+    this.snapshot = null;
+    return { messages, afterPersist, receipts, reads, snapshotReads, snapshotWrites, snapshot };
+  }
 }
+
+type OutboxContent = Pick<
+  Ready,
+  | 'messages'
+  | 'afterPersist'
+  | 'receipts'
+  | 'reads'
+  | 'snapshotReads'
+  | 'snapshotWrites'
+  | 'snapshot'
+>;
 
 export class Core {
   readonly config: RaftConfig;
@@ -118,7 +162,7 @@ export class Core {
   knownLeader = { term: 0, id: NO_NODE };
   /** Once set, this replica does nothing any more. */
   halt: Halt | null = null;
-  outbox = new Outbox();
+  readonly outbox = new Outbox();
   inflight: InflightReady[] = [];
   /** What storage has confirmed. */
   durable: HardState;

@@ -4,7 +4,6 @@
 // elect a leader without what is committed. Who finds such evidence halts.
 
 import type { Core } from './core.ts';
-import { Outbox } from './core.ts';
 import type { Halt } from './io.ts';
 import type { AppendRequest, SnapshotRequest } from './messages.ts';
 import type { Rule } from './trace.ts';
@@ -54,6 +53,6 @@ function isOtherAt({ log }: Core, { prev, acknowledged }: AppendRequest): boolea
 function stop(core: Core, halt: Halt, rule: Rule, note: string): true {
   core.cite(rule, note);
   core.halt = halt;
-  core.outbox = new Outbox();
+  core.outbox.take();
   return true;
 }

@@ -173,6 +173,10 @@ export class Log {
     assert(this.#configs.length > 0, 'a configuration is always known');
   }
 
+  hasUnstable(): boolean {
+    return this.#handedIndex !== this.lastIndex;
+  }
+
   /** Entries not handed out to storage yet; the cursor moves past them. */
   takeUnstable(): readonly Entry[] {
     if (this.#handedIndex === this.lastIndex) return NO_ENTRIES;

@@ -39,6 +39,7 @@ import {
   handleAppendAccepted,
   handleAppendRejected,
   maybeCommit,
+  wantsFlush,
 } from './replication.ts';
 import type { RaftReport } from './report.ts';
 import {
@@ -73,6 +74,8 @@ const HELD_FOR_FOLLOWERS_FACTOR = 10;
 export class Raft {
   readonly #core: Core;
   #readyNumber = 0;
+  /** Nothing has come in since ready() had nothing to give. */
+  #isIdle = false;
   #stepNumber = 0;
   #traced: TraceState | null = null;
   #hasSaidWhy = false;
@@ -97,6 +100,7 @@ export class Raft {
     const core = this.#core;
     if (core.halt !== null) return;
     this.#stepNumber += 1;
+    this.#isIdle = false;
     if (core.listener === null) {
       this.#dispatch(input);
       this.#settle();
@@ -125,6 +129,7 @@ export class Raft {
 
   /** All effects since the last Ready, or null when there are none. */
   ready(): Ready | null {
+    if (this.#isIdle) return null;
     const core = this.#core;
     if (core.halt !== null) return this.#lastReady(core.halt);
     if (core.role.kind === 'leader') flushAppends(core, core.role);
@@ -132,10 +137,10 @@ export class Raft {
     const hardState = this.#takeHardState(entries);
     // All1: if commitIndex > lastApplied, apply the entries in between (§5.3).
     const committed = core.log.takeCommitted();
-    const out = core.outbox;
-    const isIdle = hardState === null && committed.length === 0 && entries.length === 0;
-    if (isIdle && isEmpty(out)) return null;
-    core.outbox = new Outbox();
+    const isUnchanged = hardState === null && committed.length === 0 && entries.length === 0;
+    this.#isIdle = isUnchanged && core.outbox.isEmpty;
+    if (this.#isIdle) return null;
+    const out = core.outbox.take();
     this.#readyNumber += 1;
     const mustPersist = hardState !== null || entries.length > 0 || out.snapshot !== null;
     if (mustPersist) core.inflight.push(this.#inflightOf(entries, hardState, out.snapshot));
@@ -162,7 +167,7 @@ export class Raft {
     this.#hasSaidWhy = true;
     this.#readyNumber += 1;
     return {
-      ...new Outbox(),
+      ...new Outbox().take(),
       number: this.#readyNumber,
       hardState: null,
       entries: [],
@@ -170,6 +175,15 @@ export class Raft {
       mustPersist: false,
       halt,
     };
+  }
+
+  /** Cheaper than ready(), for whoever asks after each tick: is there anything to take? */
+  get hasReady(): boolean {
+    const core = this.#core;
+    if (this.#isIdle) return false;
+    if (core.halt !== null) return !this.#hasSaidWhy;
+    if (!core.outbox.isEmpty || core.log.hasUnstable() || core.log.hasCommitted()) return true;
+    return this.#voteChanged() || (core.role.kind === 'leader' && wantsFlush(core, core.role));
   }
 
   report(): RaftReport {
@@ -507,14 +521,18 @@ export class Raft {
   #takeHardState(entries: readonly Entry[]): HardState | null {
     const core = this.#core;
     const { handed } = core;
-    const voteChanged =
-      handed.currentTerm !== core.currentTerm || handed.votedFor !== core.votedFor;
+    const voteChanged = this.#voteChanged();
     // The commit index is a hint and rides along; it is never a reason to write.
     if (!voteChanged && entries.length === 0) return null;
     const next = core.hardState;
     if (!voteChanged && handed.commitIndex === next.commitIndex) return null;
     core.handed = next;
     return next;
+  }
+
+  #voteChanged(): boolean {
+    const { handed, currentTerm, votedFor } = this.#core;
+    return handed.currentTerm !== currentTerm || handed.votedFor !== votedFor;
   }
 
   #inflightOf(
@@ -532,16 +550,4 @@ export class Raft {
     const { learners } = this.#core.membership;
     return [...role.progress.values()].map(p => p.report(learners.includes(p.id)));
   }
-}
-
-function isEmpty(out: Outbox): boolean {
-  return (
-    out.messages.length === 0 &&
-    out.afterPersist.length === 0 &&
-    out.receipts.length === 0 &&
-    out.reads.length === 0 &&
-    out.snapshotReads.length === 0 &&
-    out.snapshotWrites.length === 0 &&
-    out.snapshot === null
-  );
 }

@@ -80,14 +80,26 @@ export function flushAppends(core: Core, role: LeaderRole): void {
   }
 }
 
+/** Whether flushAppends() would send anything. */
+export function wantsFlush(core: Core, role: LeaderRole): boolean {
+  for (const progress of role.progress.values()) {
+    if (progress.sentRound < role.round || isCompactedAway(core, progress)) return true;
+    if (progress.state === 'replicate' && progress.sentCommit < core.log.commitIndex) return true;
+    if (maySendEntries(core, progress)) return true;
+  }
+  return false;
+}
+
 /**
  * A full window was lost and the log compacted past it: a heartbeat can no longer name the entry that
  * is missing, so the follower would never reject one. Its match tells where to go on.
  */
 function probeIfLost(core: Core, progress: Progress): void {
-  if (progress.state !== 'replicate') return;
-  if (core.log.term(progress.nextIndex - 1) !== undefined) return;
-  progress.becomeProbe(progress.matchIndex + 1);
+  if (isCompactedAway(core, progress)) progress.becomeProbe(progress.matchIndex + 1);
+}
+
+function isCompactedAway(core: Core, progress: Progress): boolean {
+  return progress.state === 'replicate' && core.log.term(progress.nextIndex - 1) === undefined;
 }
 
 /** Lead1: repeated during idle periods, so that followers don't time out (§5.2). */
@@ -102,10 +114,7 @@ export function beginRound(core: Core, role: LeaderRole): number {
 /** Lead3: AppendEntries with the entries from nextIndex on. False when there is nothing to send. */
 function maybeSendEntries(core: Core, role: LeaderRole, progress: Progress): boolean {
   const { config, log } = core;
-  if (progress.nextIndex > log.lastIndex) return false;
-  if (progress.isPaused(config.inflightMessagesMax, config.inflightBytesMax)) return false;
-  // A silent follower gets heartbeats only: its first answer to one starts the entries again.
-  if (progress.ticksSinceContact > config.electionTicks) return false;
+  if (!maySendEntries(core, progress)) return false;
   const prevTerm = log.term(progress.nextIndex - 1);
   if (prevTerm === undefined) {
     beginSnapshot(core, progress);
@@ -119,6 +128,13 @@ function maybeSendEntries(core: Core, role: LeaderRole, progress: Progress): boo
   for (const entry of entries) bytes += entryBytes(entry);
   progress.sentAppend(prev.index + entries.length, bytes);
   return true;
+}
+
+function maySendEntries({ config, log }: Core, progress: Progress): boolean {
+  if (progress.nextIndex > log.lastIndex) return false;
+  if (progress.isPaused(config.inflightMessagesMax, config.inflightBytesMax)) return false;
+  // A silent follower gets heartbeats only: its first answer to one starts the entries again.
+  return progress.ticksSinceContact <= config.electionTicks;
 }
 
 /** An append without entries: proves leadership, carries the commit, finds lost appends. */

@@ -122,7 +122,7 @@ describe('shrink', () => {
     let seed = 1;
     while ((await simulateMachine(own, { seed, plan })).ok && seed < 20) seed += 1;
     const createWorkload = workloadOf(own);
-    const how = { createWorkload, runsMax: 200 };
+    const how = { createWorkload, runsMax: 500 };
     const { result, options: small } = await shrink({ seed, plan }, how);
     expect(result.violation?.property).toBe('own');
     expect(result.faults.length).toBeLessThanOrEqual(5);

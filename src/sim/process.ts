@@ -30,6 +30,7 @@ export class Process {
   #dead = false;
   #dirty = false;
   #turns: (() => void)[] = [];
+  #spareTurns: (() => void)[] = [];
   readonly #turnUs: number;
   #turnScheduled = false;
   readonly #runScheduled = () => {
@@ -134,8 +135,10 @@ export class Process {
     for (let turns = 0; this.#turns.length > 0 && !this.#dead; turns++) {
       if (turns > TURNS_MAX) throw new Error(`node ${this.node} takes turns without end`);
       const due = this.#turns;
-      this.#turns = [];
+      this.#turns = this.#spareTurns;
       for (let i = 0; i < due.length && !this.#dead; i++) due[i]!();
+      due.length = 0;
+      this.#spareTurns = due;
     }
   }
 }

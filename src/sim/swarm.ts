@@ -45,7 +45,7 @@ export function drawPlan(options: SimulateOptions): Plan {
     classes,
     beyondAtlas,
     ...drawClients(chance),
-    probeEveryMs: chance.between(5, 20) * 1000,
+    probeEveryMs: chance.between(10, 40) * 1000,
     liveness: true,
   };
   // The store takes no commands of sessions: etcd's clients have none.
@@ -102,7 +102,7 @@ function drawSettings(chance: Prng, tickMs: number, snapshots: boolean) {
     snapshotCount: snapshots ? Math.round(chance.logUniform(10, 100)) : chance.pick([200, 10_000]),
     snapshotChunkBytes: chance.pick([256, 4096, 262_144]),
     requestTimeoutMs: chance.pick([1000, 3000, 5000]),
-    segmentBytes: chance.pick([16_384, 32_768, 131_072, 1_048_576]),
+    segmentBytes: chance.pick([16_384, 32_768, 131_072, 262_144]),
     alignBytes: chance.pick([512, 512, 512, 1024, 4096]),
     durableMachine: chance.chance(0.25),
     turnUs: chance.pick([0, 0, 0, 100, 2000]),

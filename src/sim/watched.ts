@@ -60,7 +60,7 @@ export interface LeaderCommit {
 }
 
 /** The whole state is looked at every so many steps; it costs as much as fifty of them. */
-const SAMPLE_STEPS = 61;
+const SAMPLE_STEPS = 101;
 
 export class WatchedCore implements Core {
   readonly #raft: Raft;
@@ -111,7 +111,9 @@ export class WatchedCore implements Core {
   }
 
   ready(): Ready | null {
+    const { hasReady } = this.#raft;
     const ready = this.#raft.ready();
+    if (ready !== null && !hasReady) throw new Error('the core has a Ready and did not say so');
     if (ready === null && this.#commitIndex === this.#notedCommit) return null;
     if (ready !== null) {
       const { snapshotReads, snapshotWrites, snapshot } = ready;
@@ -122,6 +124,10 @@ export class WatchedCore implements Core {
       this.#notedCommit = this.#commitIndex;
     }
     return ready;
+  }
+
+  get hasReady(): boolean {
+    return this.#raft.hasReady;
   }
 
   report(): RaftReport {
@@ -192,6 +198,10 @@ export class WatchedStore implements LogStore {
       if (error === null && !process.isDead) durable();
       done(error);
     });
+  }
+
+  flush(): void {
+    this.#store.flush();
   }
 
   compact(meta: SnapshotMeta): Promise<void> {

@@ -24,7 +24,7 @@ const QUIET_ROUNDS = 24;
 const BUSY_TURNS = 1000;
 const SHALLOW_ROUNDS = 3;
 /** Enough for what a call does beside the operation that it waits for. */
-const AT_DISK_ROUNDS = 12;
+const AT_DISK_ROUNDS = 4;
 const TURNS_MAX = 100_000;
 
 const PEERS: readonly EventKind[] = ['deliver', 'notice'];

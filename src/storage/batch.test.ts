@@ -40,6 +40,27 @@ test('a payload of any length comes back, and its size on disk is known before',
   );
 });
 
+test('any byte of the padding that is not zero is damage, however the memory is aligned', () => {
+  for (const [length, align] of [
+    [100, 512],
+    [700, 4096],
+  ] as const) {
+    const bytes = sealed(new Uint8Array(length), align);
+    for (let shift = 0; shift < 5; shift++) {
+      const moved = new Uint8Array(bytes.length + shift).subarray(shift);
+      for (let at = BATCH_HEADER_BYTES + length + 2; at < bytes.length; at += 1) {
+        if (at % 512 === 511) continue;
+        moved.set(bytes);
+        moved[at] = 0x10;
+        const header = readBatchHeader(moved, 0)!;
+        expect(readPayload(moved, 0, moved.length, header), `${at}`).toBe(null);
+      }
+      moved.set(bytes);
+      expect(readPayload(moved, 0, moved.length, readBatchHeader(moved, 0)!)).not.toBe(null);
+    }
+  }
+});
+
 test('every length around the sector boundaries fits', () => {
   for (let length = 0; length < 1600; length++) {
     const payload = new Uint8Array(length).fill(length & 255);

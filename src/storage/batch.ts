@@ -25,6 +25,7 @@ const MAGIC = 0x42544e4b;
 const STAMP = 0xb5;
 const STAMP_AT = SECTOR_BYTES - 1;
 const TWO_32 = 0x1_0000_0000;
+const WORD_BYTES = 4;
 
 /** What ties a batch to its place. */
 export interface BatchLink {
@@ -134,14 +135,30 @@ function bodyCrc(bytes: Uint8Array, at: number, used: number, total: number): nu
   return crc;
 }
 
-/** True when there are only zeros and stamps between `used` and the end. */
+/**
+ * True when there are only zeros and stamps between `used` and the end. A log of small batches is
+ * mostly padding, so it is looked at in words where memory allows it.
+ */
 function isPadding(bytes: Uint8Array, at: number, used: number, total: number): boolean {
+  const start = bytes.byteOffset + at;
+  if (start % WORD_BYTES !== 0) return isZero(bytes, at, used, total);
+  const words = new Int32Array(bytes.buffer, start, total / WORD_BYTES);
+  let any = 0;
   for (let from = used; from < total; ) {
     const stamp = from - (from % SECTOR_BYTES) + STAMP_AT;
-    let any = 0;
-    for (let i = at + from; i < at + stamp; i++) any |= bytes[i]!;
-    if (any !== 0) return false;
+    const first = Math.min(stamp, Math.ceil(from / WORD_BYTES) * WORD_BYTES);
+    const last = Math.max(first, stamp - (stamp % WORD_BYTES));
+    for (let i = from; i < first; i++) any |= bytes[at + i]!;
+    for (let i = first; i < last; i += WORD_BYTES) any |= words[i / WORD_BYTES]!;
+    for (let i = last; i < stamp; i++) any |= bytes[at + i]!;
     from = stamp + 1;
+  }
+  return any === 0;
+}
+
+function isZero(bytes: Uint8Array, at: number, used: number, total: number): boolean {
+  for (let i = used; i < total; i++) {
+    if (bytes[at + i] !== 0 && i % SECTOR_BYTES !== STAMP_AT) return false;
   }
   return true;
 }

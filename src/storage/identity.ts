@@ -18,9 +18,12 @@ export interface StoredIdentity extends Identity {
   readonly begun: boolean;
 }
 
-/** Null in a directory without an identity. */
-export async function readIdentity(disk: Disk): Promise<StoredIdentity | null> {
-  if (!(await disk.list('')).includes(FILE)) return null;
+/** Null in a directory without an identity; `names` is what the directory has. */
+export async function readIdentity(
+  disk: Disk,
+  names: readonly string[],
+): Promise<StoredIdentity | null> {
+  if (!names.includes(FILE)) return null;
   const file = await disk.open(FILE, 'never');
   const bytes = await file.read(0, FILE_BYTES_MAX);
   await file.close();

@@ -43,6 +43,8 @@ export interface LogStore {
    * Completions come in order. After an error the store is dead: every later call fails too.
    */
   append(batch: LogBatch, done: Done): void;
+  /** The end of a turn: what was appended goes out now, if the disk is free. Without it: soon. */
+  flush(): void;
   /**
    * Lets go of the log up to `meta.last`: the state machine's own durable state or a snapshot
    * file covers it. Records the meta durably first, then removes whole segments; keeps

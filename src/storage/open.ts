@@ -92,8 +92,12 @@ function checkOptions(options: WalOptions): void {
 
 /** Creates what a new directory lacks; refuses one that belongs to another node. */
 async function claimDirectory(disk: Disk, identity: Identity): Promise<StoredIdentity> {
-  const stored = await readIdentity(disk);
+  const names = await disk.list('');
+  const stored = await readIdentity(disk, names);
   if (stored !== null) checkIdentity(disk, stored, identity);
+  // The identity is written last: the directories that stand beside one are durable.
+  const isWhole = names.includes(LOG_DIR) && names.includes(SNAPSHOT_DIR);
+  if (stored !== null && isWhole) return stored;
   await disk.makeDir(LOG_DIR);
   await disk.makeDir(SNAPSHOT_DIR);
   await disk.syncDir('');
@@ -189,6 +193,10 @@ export class FileLogStore implements LogStore {
 
   append(batch: LogBatch, done: Done): void {
     this.#wal.append(batch, done);
+  }
+
+  flush(): void {
+    this.#wal.flush();
   }
 
   compact(meta: SnapshotMeta): Promise<void> {

@@ -119,7 +119,7 @@ class Recovery {
       // Only now is it known which batch the unused segment would have begun with.
       if (unused !== null) await this.#discardUnused(unused);
       if (current !== null) await this.#finishLast(current, end);
-      await this.#disk.syncDir(LOG_DIR);
+      // What was removed need not stay so: it held nothing, and the next segment syncs the directory.
       return this.#result();
     } finally {
       for (const file of this.#files) await file.close();
@@ -147,8 +147,8 @@ class Recovery {
     const name = this.#disk.describe(path);
     const file = await this.#disk.open(path, 'never');
     this.#files.add(file);
-    const reader = new WindowReader(file, await file.size());
-    const sector = await reader.load(0, SECTOR_BYTES);
+    const reader = await WindowReader.open(file);
+    const sector = reader.held(0, SECTOR_BYTES)!;
     const head = decodeSegmentHeader(sector, { identity: this.#identity, number, name });
     if (head === null && isStamped(sector, 0, SECTOR_BYTES)) {
       throw damaged(name, 'its header does not match its checksum');

@@ -48,11 +48,13 @@ export class SnapshotFiles {
 
   /** Lists the directory and removes what a crash left half written, but a peer's transfer. */
   async open(): Promise<void> {
-    for (const name of await this.#disk.list(SNAPSHOT_DIR)) {
+    const names = await this.#disk.list(SNAPSHOT_DIR);
+    for (const name of names) {
       if (COMPLETE.test(name)) await this.#admit(name);
       else if (!isPart(name)) await this.#disk.remove(pathOf(name));
     }
-    await this.#disk.syncDir(SNAPSHOT_DIR);
+    // A process that died may have renamed a file and not synced its new name.
+    if (names.length > 0) await this.#disk.syncDir(SNAPSHOT_DIR);
   }
 
   async create(meta: SnapshotMeta): Promise<SnapshotWriter> {

@@ -70,6 +70,20 @@ describe('group commit', () => {
     expect(store.queuedBytes).toBe(0);
   });
 
+  test('flush() begins the write within the call, of all that was appended', async () => {
+    const { disk, store } = await begun();
+    const held: (() => void)[] = [];
+    disk.schedule = complete => void held.push(complete);
+    let done = 0;
+    store.append(batch({ entries: entries(1, 1, 1) }), () => (done += 1));
+    store.append(batch({ entries: entries(2, 2, 1) }), () => (done += 1));
+    store.flush();
+    expect(held.length).toBe(1);
+    held.pop()!();
+    await turns(5);
+    expect([done, held.length]).toEqual([2, 0]);
+  });
+
   test('acknowledges nothing before its own write is through', async () => {
     const { disk, store } = await begun();
     disk.schedule = () => {};

@@ -39,6 +39,8 @@ const QUEUED_BYTES_MAX = 512 * 1024 * 1024;
 /** Larger buffers are given back to the garbage collector after use. */
 const SPARE_BYTES_MAX = 2 * BATCH_BYTES_TARGET;
 
+const SETTLED = Promise.resolve();
+
 /** A batch being filled, waiting or being written. */
 interface Pending {
   readonly writer: ByteWriter;
@@ -258,17 +260,20 @@ export class Wal {
     return { hardState: this.#hardState, base: this.#shape.base, last: this.#shape.last };
   }
 
-  /** At the end of this turn of the event loop, so that its appends share one write. */
+  /** When the running code has come to its end, so that its appends share one write. */
   #scheduleFlush(): void {
     if (this.#flushScheduled || this.#inFlight !== null) return;
     this.#flushScheduled = true;
-    void Promise.resolve().then(() => {
-      this.#flushScheduled = false;
-      this.#flush();
-    });
+    void SETTLED.then(this.#flushIfScheduled);
   }
 
-  #flush(): void {
+  readonly #flushIfScheduled = (): void => {
+    if (this.#flushScheduled) this.flush();
+  };
+
+  /** Begins a write of what waits, unless one is under way: its end begins the next. */
+  flush(): void {
+    this.#flushScheduled = false;
     if (this.#inFlight !== null || this.#failure !== null) return;
     if (this.#queue.length === 0) {
       if (this.#filling.dones.length === 0) return;
@@ -327,7 +332,7 @@ export class Wal {
     this.#written = pending.after;
     if (pending.writer.capacity <= SPARE_BYTES_MAX) this.#spare = pending.writer;
     // The disk goes on with the next batch before anyone hears of this one.
-    this.#flush();
+    this.flush();
     const { dones } = pending;
     for (let i = 0; i < dones.length; i++) dones[i]!(null);
   };

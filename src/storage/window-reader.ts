@@ -11,12 +11,20 @@ const WINDOW_BYTES = 1024 * 1024;
 export class WindowReader {
   readonly size: number;
   readonly #file: DiskFile;
-  #window: Uint8Array = new Uint8Array(0);
+  #window: Uint8Array;
   #start = 0;
 
-  constructor(file: DiskFile, size: number) {
+  private constructor(file: DiskFile, size: number, window: Uint8Array) {
     this.#file = file;
     this.size = size;
+    this.#window = window;
+  }
+
+  /** Most files end within their first window, which then tells how large they are. */
+  static async open(file: DiskFile): Promise<WindowReader> {
+    const window = await file.read(0, WINDOW_BYTES);
+    const isWhole = window.length < WINDOW_BYTES;
+    return new WindowReader(file, isWhole ? window.length : await file.size(), window);
   }
 
   /**

@@ -3,6 +3,7 @@
 // checked after every step.
 
 import assert from 'node:assert/strict';
+import { expect } from 'vitest';
 import { DEFAULTS, type RaftConfig } from '../../src/raft/config.ts';
 import { checkState, checkTransition } from '../../src/raft/invariants.ts';
 import type { Halt, Input, Ready } from '../../src/raft/io.ts';
@@ -271,7 +272,11 @@ export class CoreCluster {
   }
 
   #drain(node: CoreNode): void {
-    for (let ready = node.raft.ready(); ready !== null; ready = node.raft.ready()) {
+    for (;;) {
+      const { hasReady } = node.raft;
+      const ready = node.raft.ready();
+      if (ready === null) return;
+      expect(hasReady, 'the core says that there is a Ready').toBe(true);
       node.halt ??= ready.halt;
       this.messages.push(...ready.messages);
       node.receipts.push(...ready.receipts);

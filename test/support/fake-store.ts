@@ -97,6 +97,8 @@ export class FakeStore implements LogStore {
     if (!this.held) queueMicrotask(() => this.release());
   }
 
+  flush(): void {}
+
   /** Completes the writes that wait: all, or this many. */
   release(count = this.#waiting.length): void {
     for (const { batch, done } of this.#waiting.splice(0, count)) {

@@ -27,6 +27,8 @@ export class ScriptedCore implements Core {
   isLeader = true;
   currentTerm = 1;
   readonly inputs: Input[] = [];
+  /** Calls of ready(). */
+  takes = 0;
   /** Answers a step by a Ready, if the test wants. */
   onStep: (input: Input) => void = () => {};
   #queue: Ready[] = [];
@@ -37,7 +39,12 @@ export class ScriptedCore implements Core {
     this.onStep(input);
   }
 
+  get hasReady(): boolean {
+    return this.#queue.length > 0;
+  }
+
   ready(): Ready | null {
+    this.takes += 1;
     return this.#queue.shift() ?? null;
   }
 

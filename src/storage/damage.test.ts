@@ -249,6 +249,26 @@ test('D05: a disk that lies about one sync is caught once the next batch was wri
   expect((await problem(disk))?.code).toBe('CORRUPT');
 });
 
+test('B23: an identity that a killed process left unsynced is durable before there is a log', async () => {
+  const disk = new MemoryDisk();
+  let named = false;
+  disk.fault = ({ kind }) => {
+    named ||= kind === 'rename';
+    return named && kind === 'syncDir' ? { kind: 'halt', applied: false } : null;
+  };
+  void open(disk);
+  for (let i = 0; i < 200; i++) await Promise.resolve();
+  disk.killProcess();
+  disk.fault = null;
+  const store = await open(disk);
+  disk.fault = ({ kind }) => (kind === 'rename' ? { kind: 'halt', applied: false } : null);
+  void store.bootstrap(FIRST_STATE);
+  for (let i = 0; i < 200; i++) await Promise.resolve();
+  disk.crash({ unsynced: 'lost' });
+  disk.fault = null;
+  expect(await problem(disk)).toBe(null);
+});
+
 test('D05: condemned data is never opened again, and says why', async () => {
   const disk = await crashedLog();
   await (await open(disk)).condemn('entries 4 to 9 are lost.');

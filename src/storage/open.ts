@@ -95,9 +95,10 @@ async function claimDirectory(disk: Disk, identity: Identity): Promise<StoredIde
   const names = await disk.list('');
   const stored = await readIdentity(disk, names);
   if (stored !== null) checkIdentity(disk, stored, identity);
-  // The identity is written last: the directories that stand beside one are durable.
+  // Once a log has begun, the first identity and the directories beside it are durable. Before that, a
+  // process that was killed may have left them to be seen only.
   const isWhole = names.includes(LOG_DIR) && names.includes(SNAPSHOT_DIR);
-  if (stored !== null && isWhole) return stored;
+  if (stored?.begun === true && isWhole) return stored;
   await disk.makeDir(LOG_DIR);
   await disk.makeDir(SNAPSHOT_DIR);
   await disk.syncDir('');

@@ -137,7 +137,7 @@ export class Process {
       const due = this.#turns;
       this.#turns = this.#spareTurns;
       for (let i = 0; i < due.length && !this.#dead; i++) due[i]!();
-      due.length = 0;
+      while (due.length > 0) due.pop();
       this.#spareTurns = due;
     }
   }

@@ -65,8 +65,7 @@ export class Turns {
     this.#longestElapsedMs = 0;
     this.#isOn = true;
     this.#observer.observe({ entryTypes: ['gc'] });
-    this.#waitedBefore = this.#waitedMs();
-    this.#before = performance.now();
+    [this.#before, this.#waitedBefore] = this.#clock();
     setImmediate(this.#tick);
   }
 
@@ -87,17 +86,6 @@ export class Turns {
   #report(): TurnReport {
     const turns = this.#turns;
     for (const turn of turns) turn.ownMs = this.#own(turn);
-    if (process.env['DIAG']) {
-      const offset = Number(process.hrtime.bigint()) / 1e3 - performance.now() * 1e3;
-      writeFileSync(
-        process.env['DIAG'] + '/long-' + process.pid + '-' + Date.now() + '.json',
-        JSON.stringify(
-          turns
-            .filter(t => t.ownMs > 2.5)
-            .map(t => ({ ...t, a: t.from * 1e3 + offset, b: t.to * 1e3 + offset })),
-        ),
-      );
-    }
     const own = turns.map(({ ownMs }) => ownMs).sort((a, b) => a - b);
     turns.sort((a, b) => a.workedMs - b.workedMs);
     const longest = turns.at(-1);
@@ -128,6 +116,19 @@ export class Turns {
     this.#collections.push(...entries);
   }
 
+  /**
+   * The time, and what the thread had waited until then. It may have to wait in between, for the end of
+   * a system call is where a thread loses its processor: then the two would not belong together.
+   */
+  #clock(): [now: number, waitedMs: number] {
+    for (let waited = this.#waitedMs(); ; ) {
+      const now = performance.now();
+      const after = this.#waitedMs();
+      if (after === waited) return [now, waited];
+      waited = after;
+    }
+  }
+
   #turned(): void {
     if (!this.#isOn) return;
     this.#note();
@@ -135,8 +136,7 @@ export class Turns {
   }
 
   #note(): void {
-    const to = performance.now();
-    const waited = this.#waitedMs();
+    const [to, waited] = this.#clock();
     const from = this.#before;
     const workedMs = to - from - (waited - this.#waitedBefore);
     if (workedMs > BUSY_MS) this.#turns.push({ from, to, workedMs, ownMs: workedMs });

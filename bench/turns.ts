@@ -196,7 +196,7 @@ const SINGLE: readonly (readonly [string, string, (scene: Scene) => Promise<void
 ];
 
 async function single(meter: readonly string[], directory: string): Promise<void> {
-  const environment = { TURN_METER_DIRECTORY: directory, DIAG: process.env['DIAG']! };
+  const environment = { TURN_METER_DIRECTORY: directory };
   await using cluster = await ProcessCluster.start({
     size: 1,
     environment,
@@ -218,7 +218,7 @@ async function single(meter: readonly string[], directory: string): Promise<void
 /** A follower that is far behind: what the leader's snapshot and its own restore cost. */
 async function transfer(meter: readonly string[], directory: string): Promise<void> {
   const cluster = await ProcessCluster.start({
-    environment: { TURN_METER_DIRECTORY: directory, DIAG: process.env['DIAG']! },
+    environment: { TURN_METER_DIRECTORY: directory },
     nodeFlags: () => meter,
     flags: ['--snapshot-count', '1000', '--snapshot-catchup-entries', '100'],
   });
@@ -281,15 +281,7 @@ async function bundled(name: string, directory: string): Promise<string> {
 
 const directory = temporaryDirectory();
 try {
-  const meter = [
-    '--import',
-    await bundled('turn-meter', directory),
-    '--cpu-prof',
-    '--cpu-prof-interval',
-    '200',
-    '--cpu-prof-dir',
-    process.env['DIAG']!,
-  ];
+  const meter = ['--import', await bundled('turn-meter', directory)];
   console.log(`${total.toLocaleString('en')} keys; turns in ms, without waiting for a processor`);
   console.log(`${''.padEnd(44)}          of which            without GC`);
   console.log(

@@ -10,8 +10,11 @@ import type { SweepJob, WorkerReport } from './sim-worker.ts';
 const SEED_MS_MAX = 120_000;
 const FAILURES_MAX = 20;
 const ERROR_CHARS = 2000;
-/** A run leaves much garbage and little else: in a large nursery less of it survives to be copied. */
-const HEAP = ['--max-semi-space-size=64', '--min-semi-space-size=64'];
+/**
+ * A run leaves much garbage and little else: in a large nursery less of it survives to be copied. One
+ * thread is enough to look through it; more of them would take the processor from the other workers.
+ */
+const HEAP = ['--max-semi-space-size=64', '--min-semi-space-size=64', '--single-threaded-gc'];
 
 export class SimWorkers {
   readonly #workers: SimWorker[];

@@ -37,15 +37,17 @@ import {
   type ReadSink,
 } from './driver-types.ts';
 import {
+  endedError,
   internalError,
   KontikiError,
   messageOf,
   type Outcome,
   startError,
+  stoppedError,
   storageError,
 } from './errors.ts';
 import { haltError } from './halt-error.ts';
-import { Intake, overloaded } from './intake.ts';
+import { Intake, overloaded, randomStart } from './intake.ts';
 import { Persister } from './persister.ts';
 import { ProposalTracker } from './proposals.ts';
 import { ReadRounds } from './reads.ts';
@@ -125,7 +127,7 @@ export class Driver {
     }
     if (this.#hasEnded()) {
       await transport.close();
-      throw stopped('not-applied');
+      throw stoppedError('not-applied');
     }
     this.#state = 'running';
     this.#tickedAt = clock.now();
@@ -179,7 +181,7 @@ export class Driver {
 
   /** Linearizable: once ready, the state machine holds all that was committed before this call. */
   read(sink: ReadSink): void {
-    if (this.#state !== 'running') return sink.failed(stopped('not-applied'));
+    if (this.#state !== 'running') return sink.failed(stoppedError('not-applied'));
     if (!this.#reads.add(sink, this.#options.clock.now())) return sink.failed(overloaded('reads'));
     this.#schedule();
   }
@@ -194,14 +196,14 @@ export class Driver {
     expectedConfigIndex: LogIndex,
     sink: ProposalSink,
   ): void {
-    if (this.#state !== 'running') return sink.failed(stopped('not-applied'));
+    if (this.#state !== 'running') return sink.failed(stoppedError('not-applied'));
     this.#intake.changeMembership(changes, data, expectedConfigIndex, sink);
     this.#schedule();
   }
 
   /** Ready once `to` leads. Only the leader can hand over. */
   transferLeadership(to: NodeId, sink: ReadSink): void {
-    if (this.#state !== 'running') return sink.failed(stopped('not-applied'));
+    if (this.#state !== 'running') return sink.failed(stoppedError('not-applied'));
     this.#guard(() => this.#transfer.begin(to, sink, this.#options.clock.now()));
     this.#schedule();
   }
@@ -337,7 +339,7 @@ export class Driver {
     sequence: number,
     sink: ProposalSink,
   ): void {
-    if (this.#state !== 'running') return sink.failed(stopped('not-applied'));
+    if (this.#state !== 'running') return sink.failed(stoppedError('not-applied'));
     this.#intake.propose({ kind, data, session, sequence }, sink);
     this.#schedule();
   }
@@ -564,7 +566,7 @@ export class Driver {
     this.#receiver.stop();
     const error = this.#error;
     const reason = (outcome: Outcome) =>
-      error === null ? stopped(outcome) : ended(error, outcome);
+      error === null ? stoppedError(outcome) : endedError(error, outcome);
     this.#intake.failAll(reason('not-applied'));
     this.#tracker.failAll(reason);
     this.#reads.failAll(reason('not-applied'));
@@ -593,20 +595,4 @@ export class Driver {
       this.#events.log?.('warn', `closing the ${what}: ${messageOf(error)}`);
     }
   }
-}
-
-function randomStart(random: () => number): number {
-  return 1 + Math.floor(random() * 2 ** 40) * 2 ** 12;
-}
-
-function stopped(outcome: Outcome): KontikiError {
-  const text = 'the node was stopped before the answer was known. Ask another node.';
-  return new KontikiError('STOPPED', outcome, text);
-}
-
-/** The node failed: what a caller gets whose call has its own outcome. */
-function ended(error: KontikiError, outcome: Outcome): KontikiError {
-  return new KontikiError('STOPPED', outcome, `the node failed: ${error.message}`, {
-    cause: error,
-  });
 }

@@ -137,6 +137,19 @@ export function internalError(error: unknown): KontikiError {
   return new KontikiError('INTERNAL', 'unknown', text, { cause: error });
 }
 
+/** What a call gets once the node was stopped. */
+export function stoppedError(outcome: Outcome): KontikiError {
+  const text = 'the node was stopped before the answer was known. Ask another node.';
+  return new KontikiError('STOPPED', outcome, text);
+}
+
+/** The node failed: what a caller gets whose call has its own outcome. */
+export function endedError(error: KontikiError, outcome: Outcome): KontikiError {
+  return new KontikiError('STOPPED', outcome, `the node failed: ${error.message}`, {
+    cause: error,
+  });
+}
+
 /** A state machine's error may say that its own disk is to blame, see Machine.apply. */
 export function diskProblemOf(error: unknown): 'full' | 'failed' | null {
   const { diskProblem } = (error ?? {}) as { diskProblem?: unknown };

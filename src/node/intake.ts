@@ -147,6 +147,11 @@ export class Intake {
   }
 }
 
+/** Where numbers begin that a node must not have used before it was started again. */
+export function randomStart(random: () => number): number {
+  return 1 + Math.floor(random() * 2 ** 40) * 2 ** 12;
+}
+
 /** What the core gets of a batch; its number changes when it is handed in again. */
 function inputOf({ number: batch, payload }: Batch): Input {
   if (payload.kind === 'propose') return { kind: 'propose', batch, proposals: payload.proposals };

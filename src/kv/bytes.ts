@@ -139,14 +139,12 @@ export class RecordWriter {
     this.#at = at + length;
   }
 
-  /** A part of a buffer that is about to be used again. */
-  rawPart(bytes: Uint8Array, from: number, to: number): void {
-    const length = to - from;
-    if (length >= 32) return this.raw(bytes.subarray(from, to));
-    const buffer = this.#buffer;
-    const at = this.#at;
-    for (let i = 0; i < length; i++) buffer[at + i] = bytes[from + i]!;
-    this.#at = at + length;
+  /** A record that is a copy of a part of a buffer which is about to be used again. */
+  copyOf(bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array {
+    this.begin(to - from);
+    if (to - from >= 32) this.raw(bytes.subarray(from, to));
+    else for (let i = from; i < to; i++) this.byte(bytes[i]!);
+    return this.end();
   }
 
   /** The record from its byte `from` on; more can be written behind it before the next begin(). */

@@ -41,9 +41,7 @@ export const TABLE_FORMAT = {
 } as const;
 
 function copyOfPart(buffer: Uint8Array, from: number, to: number): Uint8Array {
-  copies.begin(to - from);
-  copies.rawPart(buffer, from, to);
-  return copies.end();
+  return copies.copyOf(buffer, from, to);
 }
 
 export type Tables = readonly Database<Uint8Array, Uint8Array>[];

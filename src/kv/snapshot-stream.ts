@@ -157,12 +157,6 @@ class ChunkWriter {
 
 const copies = new RecordWriter();
 
-function kept(bytes: Uint8Array): Uint8Array {
-  copies.begin(bytes.length);
-  copies.raw(bytes);
-  return copies.end();
-}
-
 type PutEntry = (table: Table, key: Uint8Array, value: Uint8Array) => void;
 
 /** Takes an image in pieces of any size. */
@@ -226,7 +220,7 @@ class ImageParser {
     const value = scan.block();
     if (scan.isShort) return false;
     // The chunk may be reused or be much larger than what stays of it.
-    this.#put(table as Table, kept(key), kept(value));
+    this.#put(table as Table, copies.copyOf(key), copies.copyOf(value));
     this.#hash = hashEntry(this.#hash, key, value);
     this.#entries++;
     this.#at = scan.at;

@@ -78,7 +78,6 @@ export class Raft {
   #isIdle = false;
   #stepNumber = 0;
   #traced: TraceState | null = null;
-  #hasSaidWhy = false;
 
   /**
    * @param state what storage recovered; for a new node an empty log with the initial
@@ -162,9 +161,8 @@ export class Raft {
   }
 
   /** Says why it halts, once, and nothing of what it has decided before. */
-  #lastReady(halt: Halt): Ready | null {
-    if (this.#hasSaidWhy) return null;
-    this.#hasSaidWhy = true;
+  #lastReady(halt: Halt): Ready {
+    this.#isIdle = true;
     this.#readyNumber += 1;
     return {
       ...new Outbox().take(),
@@ -181,8 +179,8 @@ export class Raft {
   get hasReady(): boolean {
     const core = this.#core;
     if (this.#isIdle) return false;
-    if (core.halt !== null) return !this.#hasSaidWhy;
-    if (!core.outbox.isEmpty || core.log.hasUnstable() || core.log.hasCommitted()) return true;
+    if (core.halt !== null || !core.outbox.isEmpty) return true;
+    if (core.log.hasUnstable() || core.log.hasCommitted()) return true;
     return this.#voteChanged() || (core.role.kind === 'leader' && wantsFlush(core, core.role));
   }
 

@@ -12,7 +12,8 @@ export function appendFault(s: Server, m: Append, ledTerm: boolean): string | nu
   // A newer leader may have replaced entries of a deposed one before its last message left.
   const leads = s.role === 'leader' && s.term === m.term;
   if (leads && s.log.termAt(prev.index) !== prev.term) return `sends ${place(prev)} for prev`;
-  const [atLeast, atMost] = [s.match.get(m.to) ?? 0, s.matchOf(m.to)];
+  const atLeast = s.match.get(m.to) ?? 0;
+  const atMost = s.matchOf(m.to);
   if (leads && (m.acknowledged < atLeast || m.acknowledged > atMost)) {
     return `tells ${m.to} that it has acknowledged ${m.acknowledged} instead of ${atMost}`;
   }
@@ -30,9 +31,12 @@ export function lossIn({ term, log }: Server, m: SpecMessage): string | null {
   if (m.kind !== 'append') return null;
   const { acknowledged, prev } = m;
   if (m.term < term || acknowledged === 0) return null;
-  const told = `is told that it acknowledged ${acknowledged} in term ${m.term}`;
-  if (m.term > term) return `${told}, and is in term ${term}`;
-  if (acknowledged > log.lastIndex) return `${told}, and has a log up to ${log.lastIndex}`;
+  if (m.term > term) return `${told(m)}, and is in term ${term}`;
+  if (acknowledged > log.lastIndex) return `${told(m)}, and has a log up to ${log.lastIndex}`;
   const isOther = prev.index <= acknowledged && log.termAt(prev.index) !== prev.term;
-  return isOther ? `${told}, and has another entry at ${prev.index}` : null;
+  return isOther ? `${told(m)}, and has another entry at ${prev.index}` : null;
+}
+
+function told({ acknowledged, term }: Append): string {
+  return `is told that it acknowledged ${acknowledged} in term ${term}`;
 }

@@ -17,6 +17,8 @@ export type Matches = Map<ServerId, number>;
 
 const NOBODY: SpecConfig = { voters: [], outgoing: [], learners: [] };
 
+const NONE: readonly string[] = [];
+
 function nobody(): boolean {
   return false;
 }
@@ -111,7 +113,9 @@ export function mayChange(s: Server): boolean {
 }
 
 /** Where a server is not what the specification says that it is. */
-export function differences({ role, term, votedFor, log, commitIndex }: Server, now: SpecState) {
+export function differences(s: Server, now: SpecState): readonly string[] {
+  if (isAs(s, now)) return NONE;
+  const { role, term, votedFor, log, commitIndex } = s;
   const found: string[] = [];
   if (now.role !== role) found.push(`becomes ${now.role}: it is ${role}`);
   if (now.term !== term) found.push(`is in term ${now.term} instead of ${term}`);
@@ -124,6 +128,13 @@ export function differences({ role, term, votedFor, log, commitIndex }: Server, 
     found.push(`commits ${now.commitIndex} instead of ${commitIndex}`);
   }
   return found;
+}
+
+function isAs({ role, term, votedFor, log, commitIndex }: Server, now: SpecState): boolean {
+  const { last } = now;
+  const isSameLog = last.index === log.lastIndex && last.term === log.lastTerm;
+  const isSameTerm = now.term === term && now.votedFor === votedFor;
+  return isSameLog && isSameTerm && now.role === role && now.commitIndex === commitIndex;
 }
 
 export function place({ index, term }: SpecPlace): string {

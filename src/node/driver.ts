@@ -61,6 +61,7 @@ const TICKS_AT_ONCE_MAX = 3;
 /** More work than this in one turn goes on in the next. */
 const ROUNDS_A_TURN_MAX = 64;
 const SWEEP_MS = 50;
+const TICK: Input = { kind: 'tick' };
 
 export class Driver {
   readonly id: NodeId;
@@ -204,7 +205,11 @@ export class Driver {
   /** Ready once `to` leads. Only the leader can hand over. */
   transferLeadership(to: NodeId, sink: ReadSink): void {
     if (this.#state !== 'running') return sink.failed(stoppedError('not-applied'));
-    this.#guard(() => this.#transfer.begin(to, sink, this.#options.clock.now()));
+    try {
+      this.#transfer.begin(to, sink, this.#options.clock.now());
+    } catch (error) {
+      this.#broke(error);
+    }
     this.#schedule();
   }
 
@@ -312,17 +317,7 @@ export class Driver {
 
   #transportEvents(): TransportEvents {
     return {
-      receive: messages => {
-        if (this.#state !== 'running') return;
-        this.#catchUpForLease();
-        this.#guard(() => {
-          for (let i = 0; i < messages.length; i++) {
-            this.#intake.heard(messages[i]!.from);
-            this.#core.step({ kind: 'receive', message: messages[i]! });
-          }
-        });
-        if (this.#hasWork()) this.#schedule();
-      },
+      receive: messages => this.#receive(messages),
       unreachable: peer => {
         if (this.#state !== 'running') return;
         this.#intake.linkDown(peer);
@@ -330,6 +325,21 @@ export class Driver {
       },
       connected: peer => this.#intake.heard(peer),
     };
+  }
+
+  #receive(messages: readonly Message[]): void {
+    if (this.#state !== 'running') return;
+    this.#catchUpForLease();
+    try {
+      for (let i = 0; i < messages.length; i++) {
+        const message = messages[i]!;
+        this.#intake.heard(message.from);
+        this.#core.step({ kind: 'receive', message });
+      }
+    } catch (error) {
+      this.#broke(error);
+    }
+    if (this.#hasWork()) this.#schedule();
   }
 
   #propose(
@@ -358,11 +368,13 @@ export class Driver {
     if (this.#state !== 'running') return;
     this.#inTurn = true;
     this.#again = false;
-    const goesOn = this.#guard(() => {
-      const more = this.#runRounds();
+    let goesOn = false;
+    try {
+      goesOn = this.#runRounds();
       this.#options.store.flush();
-      return more;
-    });
+    } catch (error) {
+      this.#broke(error);
+    }
     this.#inTurn = false;
     if (goesOn || this.#again) this.#schedule();
   }
@@ -408,15 +420,15 @@ export class Driver {
     if (ready.halt !== null) return this.#fail(haltError(ready.halt));
     const { receipts, reads, messages, snapshotReads, snapshotWrites } = ready;
     for (let i = 0; i < receipts.length; i++) this.#tracker.receipt(receipts[i]!);
-    for (let i = 0; i < messages.length; i++) this.#outgoing.push(messages[i]!);
+    this.#send(messages);
     this.#announceConfigs(ready);
     this.#persister.submit(ready, now);
     if (ready.snapshot !== null) this.#applier.enqueueSnapshot(ready.snapshot, ready.number);
     this.#applier.enqueue(ready.committed);
-    for (const read of snapshotReads) this.#snapshots.read(read);
-    for (const write of snapshotWrites) this.#receiver.write(write);
-    for (const read of reads) {
-      if (this.#reads.answer(read, now)) this.#askRead(now);
+    for (let i = 0; i < snapshotReads.length; i++) this.#snapshots.read(snapshotReads[i]!);
+    for (let i = 0; i < snapshotWrites.length; i++) this.#receiver.write(snapshotWrites[i]!);
+    for (let i = 0; i < reads.length; i++) {
+      if (this.#reads.answer(reads[i]!, now)) this.#askRead(now);
     }
   }
 
@@ -425,6 +437,13 @@ export class Driver {
     for (let i = 0; i < entries.length; i++) {
       if (entries[i]!.kind === 'config') this.#events.configAppended(entries[i]!);
     }
+  }
+
+  /** With all others of this turn. */
+  #send(messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    if (this.#outgoing.length === 0) this.#outgoing = messages.slice();
+    else for (let i = 0; i < messages.length; i++) this.#outgoing.push(messages[i]!);
   }
 
   #sendAll(): void {
@@ -438,13 +457,17 @@ export class Driver {
 
   #step(input: Input): void {
     if (this.#state !== 'running') return;
-    this.#guard(() => this.#core.step(input));
+    try {
+      this.#core.step(input);
+    } catch (error) {
+      this.#broke(error);
+    }
     this.#schedule();
   }
 
   #persisted(ready: number, afterPersist: readonly Message[], wrote: boolean): void {
     if (this.#hasEnded()) return;
-    for (let i = 0; i < afterPersist.length; i++) this.#outgoing.push(afterPersist[i]!);
+    this.#send(afterPersist);
     if (wrote) this.#step({ kind: 'persisted', ready });
   }
 
@@ -469,11 +492,13 @@ export class Driver {
     const now = clock.now();
     this.#catchUp(now);
     this.#tickTimer = clock.after(Math.max(this.#tickedAt + tickMs - now, 0), this.#runTick);
-    this.#guard(() => {
+    try {
       this.#intake.tick();
       if (now - this.#sweptAt >= SWEEP_MS) this.#sweep(now);
       if (this.#hasWork()) this.#schedule();
-    });
+    } catch (error) {
+      this.#broke(error);
+    }
   }
 
   /** Most ticks and many answers change nothing: an idle node must not cost a turn for each. */
@@ -491,11 +516,13 @@ export class Driver {
     const missed = due - ticks;
     this.#ticksSkipped += missed;
     this.#tickedAt = missed > 0 ? now : this.#tickedAt + due * tickMs;
-    this.#guard(() => {
+    try {
       for (let i = 0; i < ticks; i++) {
-        this.#core.step(i === 0 && missed > 0 ? { kind: 'tick', missed } : { kind: 'tick' });
+        this.#core.step(i === 0 && missed > 0 ? { kind: 'tick', missed } : TICK);
       }
-    });
+    } catch (error) {
+      this.#broke(error);
+    }
   }
 
   /** A lease must not outlive a pause of the process: reads may come in before the tick's timer. */
@@ -527,14 +554,9 @@ export class Driver {
 
   // -------------------------------------------------------------------------- the end
 
-  /** An exception in here is a broken assumption or a broken machine: the node stops. */
-  #guard<T>(run: () => T): T | undefined {
-    try {
-      return run();
-    } catch (error) {
-      this.#fail(internalError(error));
-      return undefined;
-    }
+  /** An exception is a broken assumption or a broken machine: the node stops. */
+  #broke(error: unknown): void {
+    this.#fail(internalError(error));
   }
 
   #fail(error: KontikiError): void {

@@ -61,8 +61,10 @@ export class Persister {
     const wrote = mustPersist;
     const pending = { number, afterPersist, startedAt: now, wrote, durable: !wrote };
     this.#pending.push(pending);
-    if (!mustPersist) return;
-    const { hardState, entries, snapshot } = ready;
+    if (mustPersist) this.#write(pending, ready);
+  }
+
+  #write(pending: Pending, { hardState, entries, snapshot }: Ready): void {
     this.#store.append({ hardState, entries, snapshot }, error => this.#written(pending, error));
   }
 

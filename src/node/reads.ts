@@ -99,7 +99,10 @@ export class ReadRounds {
 
   /** Serves what the state machine now includes. */
   appliedTo(index: LogIndex): void {
-    if (this.#untilApplied.length === 0) return;
+    if (this.#untilApplied.length > 0) this.#serve(index);
+  }
+
+  #serve(index: LogIndex): void {
     const due = this.#untilApplied.filter(group => group.index <= index);
     if (due.length === 0) return;
     this.#untilApplied = this.#untilApplied.filter(group => group.index > index);

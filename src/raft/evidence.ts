@@ -31,16 +31,19 @@ function isSecondLeader({ knownLeader }: Core, m: AppendRequest | SnapshotReques
  */
 function hasLost(core: Core, m: AppendRequest): boolean {
   const { term, from: leader, acknowledged } = m;
-  const counted = `${leader} has counted acknowledgements up to ${acknowledged} in term ${term}`;
   if (term > core.currentTerm) {
     const { currentTerm: ownTerm } = core;
     const halt: Halt = { kind: 'lostTerm', leader, term, acknowledged, ownTerm };
-    return stop(core, halt, '§3.8', `${counted}, this node is in term ${ownTerm}`);
+    return stop(core, halt, '§3.8', `${counted(m)}, this node is in term ${ownTerm}`);
   }
   if (core.log.lastIndex >= acknowledged && !isOtherAt(core, m)) return false;
   const { last } = core.log;
   const halt: Halt = { kind: 'lostEntries', leader, term, acknowledged, last };
-  return stop(core, halt, '§3.8', `${counted}, the log ends at ${last.index}/${last.term}`);
+  return stop(core, halt, '§3.8', `${counted(m)}, the log ends at ${last.index}/${last.term}`);
+}
+
+function counted({ from, acknowledged, term }: AppendRequest): string {
+  return `${from} has counted acknowledgements up to ${acknowledged} in term ${term}`;
 }
 
 /** The log is long enough, and holds other entries than those that were acknowledged. */

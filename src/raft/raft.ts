@@ -71,6 +71,23 @@ import {
 /** Entries kept for followers that are being brought up, in multiples of trailingEntries. */
 const HELD_FOR_FOLLOWERS_FACTOR = 10;
 
+/** What a message is called in the trace; put together at each step it would cost as much as the step. */
+const RECEIVE: Readonly<Record<Message['kind'], string>> = {
+  voteRequest: 'receive voteRequest',
+  voteReply: 'receive voteReply',
+  append: 'receive append',
+  appendAccepted: 'receive appendAccepted',
+  appendRejected: 'receive appendRejected',
+  snapshot: 'receive snapshot',
+  snapshotReply: 'receive snapshotReply',
+  timeoutNow: 'receive timeoutNow',
+  forward: 'receive forward',
+  forwardReceipt: 'receive forwardReceipt',
+  forwardChange: 'receive forwardChange',
+  readIndex: 'receive readIndex',
+  readIndexReply: 'receive readIndexReply',
+};
+
 export class Raft {
   readonly #core: Core;
   #readyNumber = 0;
@@ -116,7 +133,7 @@ export class Raft {
       version: TRACE_VERSION,
       node: core.id,
       step: this.#stepNumber,
-      input: received === null ? input.kind : `receive ${received.kind}`,
+      input: received === null ? input.kind : RECEIVE[received.kind],
       from: received?.from ?? NO_NODE,
       rules: core.citations,
       halt: core.halt,

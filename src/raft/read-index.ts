@@ -58,9 +58,7 @@ export function admitEarlyReads(core: Core, role: LeaderRole): void {
 /** Answers the reads whose round a quorum has echoed. They are in the order of their rounds. */
 export function releaseReads(core: Core, role: LeaderRole): void {
   if (role.pendingReads.length === 0) return;
-  const confirmed = quorumValue(core.membership, id =>
-    id === core.id ? role.round : (role.progress.get(id)?.ackedRound ?? 0),
-  );
+  const confirmed = confirmedRound(core, role);
   let released = 0;
   for (const { from, read, index, round } of role.pendingReads) {
     if (round > confirmed) break;
@@ -68,6 +66,13 @@ export function releaseReads(core: Core, role: LeaderRole): void {
     released += 1;
   }
   if (released > 0) role.pendingReads = role.pendingReads.slice(released);
+}
+
+/** The newest round that a quorum has echoed. */
+function confirmedRound(core: Core, role: LeaderRole): number {
+  return quorumValue(core.membership, id =>
+    id === core.id ? role.round : (role.progress.get(id)?.ackedRound ?? 0),
+  );
 }
 
 function answer(core: Core, from: NodeId, read: number, index: LogIndex): void {

@@ -206,8 +206,9 @@ export function handleAppend(core: Core, m: AppendRequest): void {
 function takeEntries(core: Core, entries: readonly Entry[]): void {
   const { log } = core;
   // A delayed duplicate must not truncate entries that arrived after it: only a conflict does.
-  const fresh = entries.findIndex(entry => log.term(entry.index) !== entry.term);
-  if (fresh === -1) return;
+  let fresh = 0;
+  while (fresh < entries.length && log.matches(entries[fresh]!)) fresh += 1;
+  if (fresh === entries.length) return;
   const first = entries[fresh]!;
   // An entry that is compacted here is committed, and so the same.
   if (first.index <= log.base.index) return takeEntries(core, entries.slice(fresh + 1));
@@ -338,10 +339,7 @@ function nextAfterConflict(core: Core, m: AppendRejected): LogIndex {
 export function maybeCommit(core: Core, role: LeaderRole): boolean {
   const { log } = core;
   if (log.commitIndex === log.lastIndex) return false;
-  // The own match counts once it is durable here (dissertation §10.2.1).
-  const n = quorumIndex(core.membership, id =>
-    id === core.id ? log.stableIndex : (role.progress.get(id)?.matchIndex ?? 0),
-  );
+  const n = matchedByQuorum(core, role);
   if (n <= log.commitIndex) return false;
   // Lead4: a majority holds N, and log[N] is of this term (§5.4.2).
   if (log.term(n) !== core.currentTerm) {
@@ -357,6 +355,13 @@ export function maybeCommit(core: Core, role: LeaderRole): boolean {
   }
   log.commitTo(n);
   return true;
+}
+
+function matchedByQuorum(core: Core, role: LeaderRole): LogIndex {
+  // The own match counts once it is durable here (dissertation §10.2.1).
+  return quorumIndex(core.membership, id =>
+    id === core.id ? core.log.stableIndex : (role.progress.get(id)?.matchIndex ?? 0),
+  );
 }
 
 /** What was uncommitted before this leadership counts towards its bound as well. */

@@ -11,7 +11,9 @@ import {
   readPayload,
   sealBatch,
 } from './batch.ts';
+import { PayloadSlab } from './payload-slab.ts';
 
+const slab = new PayloadSlab();
 const LINK = { sequence: 2 ** 40 + 3, segmentCrc: 0xdead_beef, previousCrc: 77 };
 
 function sealed(payload: Uint8Array, alignBytes: number): Uint8Array {
@@ -32,7 +34,7 @@ test('a payload of any length comes back, and its size on disk is known before',
       expect(bytes.length % align).toBe(0);
       const header = readBatchHeader(bytes, 0)!;
       expect(header).toMatchObject({ ...LINK, payloadBytes: length });
-      const found = readPayload(bytes, 0, bytes.length, header)!;
+      const found = readPayload(bytes, 0, bytes.length, header, slab)!;
       expect(Buffer.compare(found, payload)).toBe(0);
       expect(isStamped(bytes, 0, bytes.length)).toBe(true);
     }),
@@ -53,10 +55,10 @@ test('any byte of the padding that is not zero is damage, however the memory is 
         moved.set(bytes);
         moved[at] = 0x10;
         const header = readBatchHeader(moved, 0)!;
-        expect(readPayload(moved, 0, moved.length, header), `${at}`).toBe(null);
+        expect(readPayload(moved, 0, moved.length, header, slab), `${at}`).toBe(null);
       }
       moved.set(bytes);
-      expect(readPayload(moved, 0, moved.length, readBatchHeader(moved, 0)!)).not.toBe(null);
+      expect(readPayload(moved, 0, moved.length, readBatchHeader(moved, 0)!, slab)).not.toBe(null);
     }
   }
 });
@@ -65,7 +67,7 @@ test('every length around the sector boundaries fits', () => {
   for (let length = 0; length < 1600; length++) {
     const payload = new Uint8Array(length).fill(length & 255);
     const bytes = sealed(payload, 512);
-    const found = readPayload(bytes, 0, bytes.length, readBatchHeader(bytes, 0)!)!;
+    const found = readPayload(bytes, 0, bytes.length, readBatchHeader(bytes, 0)!, slab)!;
     expect(Buffer.compare(found, payload), `length ${length}`).toBe(0);
   }
 });
@@ -106,7 +108,7 @@ test('a flipped bit anywhere in the body is noticed, in the padding as well', ()
     const header = readBatchHeader(bytes, 0)!;
     for (let bit = BATCH_HEADER_BYTES * 8; bit < bytes.length * 8; bit++) {
       bytes[bit >> 3]! ^= 1 << (bit & 7);
-      expect(readPayload(bytes, 0, bytes.length, header), `bit ${bit}`).toBeNull();
+      expect(readPayload(bytes, 0, bytes.length, header, slab), `bit ${bit}`).toBeNull();
       bytes[bit >> 3]! ^= 1 << (bit & 7);
     }
   }

@@ -15,6 +15,7 @@
 
 import type { ByteWriter } from '../wire/bytes.ts';
 import { crc32c, crc32cZeros } from '../wire/crc32c.ts';
+import type { PayloadSlab } from './payload-slab.ts';
 
 export const SECTOR_BYTES = 512;
 export const BATCH_HEADER_BYTES = 40;
@@ -26,6 +27,8 @@ const STAMP = 0xb5;
 const STAMP_AT = SECTOR_BYTES - 1;
 const TWO_32 = 0x1_0000_0000;
 const WORD_BYTES = 4;
+/** Up to here a loop copies faster than a call. */
+const LOOP_BYTES_MAX = 256;
 
 /** What ties a batch to its place. */
 export interface BatchLink {
@@ -100,17 +103,19 @@ export function readBatchHeader(bytes: Uint8Array, at: number): BatchHeader | nu
 }
 
 /**
- * The payload of the batch that fills bytes[at, at + total), as a copy of its own; null when the
- * body checksum does not match.
+ * The payload of the batch that fills bytes[at, at + total), as a copy in memory of the slab; null when
+ * the body checksum does not match.
  */
 export function readPayload(
   bytes: Uint8Array,
   at: number,
   total: number,
   header: BatchHeader,
+  slab: PayloadSlab,
 ): Uint8Array | null {
   const contentBytes = BATCH_HEADER_BYTES + header.payloadBytes;
-  const payload = bytes.slice(at + BATCH_HEADER_BYTES, at + contentBytes);
+  const payload = slab.take(header.payloadBytes);
+  copyInto(payload, bytes, at + BATCH_HEADER_BYTES);
   let free = contentBytes;
   for (let stamp = STAMP_AT; stamp < contentBytes; stamp += SECTOR_BYTES) {
     if (free % SECTOR_BYTES === STAMP_AT) free += 1;
@@ -118,6 +123,12 @@ export function readPayload(
   }
   if (!isPadding(bytes, at, free, total)) return null;
   return bodyCrc(bytes, at, free, total) === header.bodyCrc ? payload : null;
+}
+
+function copyInto(target: Uint8Array, bytes: Uint8Array, from: number): void {
+  const { length } = target;
+  if (length > LOOP_BYTES_MAX) target.set(bytes.subarray(from, from + length));
+  else for (let i = 0; i < length; i++) target[i] = bytes[from + i]!;
 }
 
 /**

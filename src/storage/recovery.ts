@@ -32,6 +32,7 @@ import {
 import type { Disk, DiskFile, Path } from './disk.ts';
 import type { LogShape } from './log-shape.ts';
 import { type Identity, StorageError } from './log-store.ts';
+import { PayloadSlab } from './payload-slab.ts';
 import { Replay } from './replay.ts';
 import {
   decodeSegmentHeader,
@@ -90,6 +91,7 @@ class Recovery {
   readonly #segments: SegmentFacts[] = [];
   readonly #notes: string[] = [];
   readonly #files = new Set<DiskFile>();
+  readonly #slab = new PayloadSlab();
   /** Of the batch that is expected next. */
   #sequence = FIRST_SEQUENCE;
   #previousCrc = 0;
@@ -148,7 +150,7 @@ class Recovery {
     const file = await this.#disk.open(path, 'never');
     this.#files.add(file);
     const reader = await WindowReader.open(file);
-    const sector = reader.held(0, SECTOR_BYTES)!;
+    const sector = reader.window.subarray(0, SECTOR_BYTES);
     const head = decodeSegmentHeader(sector, { identity: this.#identity, number, name });
     if (head === null && isStamped(sector, 0, SECTOR_BYTES)) {
       throw damaged(name, 'its header does not match its checksum');
@@ -238,12 +240,13 @@ class Recovery {
     }
     let at = header.alignBytes;
     while (this.#sequence < endSequence) {
-      const sector = reader.held(at, SECTOR_BYTES) ?? (await reader.load(at, SECTOR_BYTES));
-      const head = readBatchHeader(sector, 0);
+      if (!reader.holds(at, SECTOR_BYTES)) await reader.load(at, SECTOR_BYTES);
+      const head = readBatchHeader(reader.window, at - reader.start);
       if (head === null || !this.#continues(head, crc)) break;
       const total = batchBytes(head.payloadBytes, header.alignBytes);
-      const bytes = reader.held(at, total) ?? (await reader.load(at, total));
-      const payload = bytes.length < total ? null : readPayload(bytes, 0, total, head);
+      if (at + total > reader.size) break;
+      if (!reader.holds(at, total)) await reader.load(at, total);
+      const payload = readPayload(reader.window, at - reader.start, total, head, this.#slab);
       if (payload === null) break;
       this.#replayBatch(segment, at, payload);
       this.#sequence += 1;
@@ -274,7 +277,7 @@ class Recovery {
   async #checkTail(segment: OpenSegment, at: number): Promise<void> {
     const { header, crc } = segment.head!;
     const { reader } = segment;
-    const sector = reader.held(at, SECTOR_BYTES) ?? (await reader.load(at, SECTOR_BYTES));
+    const sector = await bytesAt(reader, at, SECTOR_BYTES);
     const batch = `batch ${this.#sequence}`;
     const head = readBatchHeader(sector, 0);
     if (head !== null && !this.#continues(head, crc)) {
@@ -282,7 +285,7 @@ class Recovery {
     }
     if (head !== null) {
       const total = batchBytes(head.payloadBytes, header.alignBytes);
-      const bytes = reader.held(at, total) ?? (await reader.load(at, total));
+      const bytes = await bytesAt(reader, at, total);
       if (isStamped(bytes, 0, total)) {
         throw damaged(segment.name, `${batch} was complete, but its checksum does not match`, at);
       }
@@ -337,6 +340,13 @@ class Recovery {
       notes: this.#notes,
     };
   }
+}
+
+/** Fewer at the end of the file; valid until the window moves. */
+async function bytesAt(reader: WindowReader, at: number, length: number): Promise<Uint8Array> {
+  if (!reader.holds(at, length)) await reader.load(at, length);
+  const from = at - reader.start;
+  return reader.window.subarray(from, from + length);
 }
 
 function damaged(name: string, what: string, offset?: number): StorageError {

@@ -27,30 +27,33 @@ export class WindowReader {
     return new WindowReader(file, isWhole ? window.length : await file.size(), window);
   }
 
-  /**
-   * A view of `length` bytes at `at`, fewer at the end of the file; valid until the window moves.
-   * Null when the window has to move for it: then load() gives the same.
-   */
-  held(at: number, length: number): Uint8Array | null {
-    const wanted = this.#available(at, length);
+  /** What the window holds now, from `start` in the file on. */
+  get window(): Uint8Array {
+    return this.#window;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Whether the window holds `length` bytes at `at`, or what the file has of them: else load(). */
+  holds(at: number, length: number): boolean {
     const from = at - this.#start;
-    const isInside = from >= 0 && from + wanted <= this.#window.length;
-    return isInside ? this.#window.subarray(from, from + wanted) : null;
+    return from >= 0 && from + this.#available(at, length) <= this.#window.length;
   }
 
   /** Moves the window to `at`. */
-  async load(at: number, length: number): Promise<Uint8Array> {
+  async load(at: number, length: number): Promise<void> {
     const wanted = this.#available(at, length);
     this.#window = await this.#file.read(at, Math.max(wanted, WINDOW_BYTES));
     this.#start = at;
     // Only a file that somebody else cuts while we read it.
     if (this.#window.length < wanted) throw new StorageError('IO', 'a file ended too early');
-    return this.#window.subarray(0, wanted);
   }
 
   /** The sectors from `at` on that the window has, at least one; only the file's last may be short. */
   async sectors(at: number): Promise<Uint8Array> {
-    if (this.held(at, SECTOR_BYTES) === null) await this.load(at, SECTOR_BYTES);
+    if (!this.holds(at, SECTOR_BYTES)) await this.load(at, SECTOR_BYTES);
     const bytes = this.#window.subarray(at - this.#start);
     if (at + bytes.length >= this.size) return bytes;
     return bytes.subarray(0, bytes.length - (bytes.length % SECTOR_BYTES));

@@ -8,6 +8,10 @@ import type { World } from './world.ts';
 
 /** A turn leads to a turn; more than this without an event is a loop that never ends. */
 const TURNS_MAX = 10_000;
+/** Chains of awaits that end without touching disk, clock or store are shorter than this. */
+const QUIET_ROUNDS = 24;
+/** Enough for what a call does beside the operation that it waits for. */
+const AT_DISK_ROUNDS = 4;
 
 export class Process {
   readonly node: NodeId;
@@ -29,7 +33,9 @@ export class Process {
   #rested = false;
   #dead = false;
   #dirty = false;
+  /** The first `#turnCount` of them are due. Arrays that shrink and grow again cost memory anew. */
   #turns: (() => void)[] = [];
+  #turnCount = 0;
   #spareTurns: (() => void)[] = [];
   readonly #turnUs: number;
   #turnScheduled = false;
@@ -50,7 +56,7 @@ export class Process {
 
   die(): void {
     this.#dead = true;
-    this.#turns = [];
+    this.#turnCount = 0;
     this.waiting = [];
     this.stirred = true;
     this.touch();
@@ -61,27 +67,26 @@ export class Process {
    * process takes it when it goes on.
    */
   enter(run: () => void, kind: EventKind = 'client'): void {
-    if (this.#dead) return;
-    if (this.pausedUntil > this.world.now) {
-      this.world.after(0, kind, this, run);
-      return;
-    }
+    if (this.admits()) run();
+    else if (!this.#dead) this.world.after(0, kind, this, run);
+  }
+
+  /** Code of this process may run now; it is looked at after the event. */
+  admits(): boolean {
+    if (this.#dead || this.pausedUntil > this.world.now) return false;
     this.touch();
-    run();
+    return true;
   }
 
   endOfTurn(run: () => void): void {
     if (this.#dead) return;
     this.touch();
     if (this.calls > 0) this.stirred = true;
-    if (this.#turnUs > 0) {
-      this.#turns.push(run);
-      if (this.#turnScheduled) return;
-      this.#turnScheduled = true;
-      this.world.after(this.#turnUs, 'turn', this, this.#runScheduled);
-      return;
-    }
-    this.#turns.push(run);
+    this.#turns[this.#turnCount] = run;
+    this.#turnCount += 1;
+    if (this.#turnUs === 0 || this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    this.world.after(this.#turnUs, 'turn', this, this.#runScheduled);
   }
 
   /** The world looks at it after the event that is running. */
@@ -89,12 +94,12 @@ export class Process {
     this.#rested = false;
     if (this.#dirty) return;
     this.#dirty = true;
-    this.world.dirty.push(this);
+    this.world.lookAt(this);
   }
 
   /** Called by the world after each event and each round of promises. */
   runTurns(): void {
-    if (this.#turnUs === 0 && this.#turns.length > 0) this.#runTurns();
+    if (this.#turnUs === 0 && this.#turnCount > 0) this.#runTurns();
   }
 
   /** Nothing more came of what was under way. */
@@ -126,18 +131,20 @@ export class Process {
     return !this.#dead && this.calls > 0 && this.diskOperations === 0 && this.logWrites === 0;
   }
 
-  /** Its one call has asked the disk for something: hardly anything of it can be ready as well. */
-  get isAtDisk(): boolean {
-    return this.calls === 1 && this.diskOperations > 0 && this.appends === 0;
+  /** Rounds of promises in which nothing shows, after which nothing more is expected of it. */
+  get patience(): number {
+    const isAtDisk = this.diskOperations + this.logWrites > 0 && this.appends === 0;
+    return this.calls === 1 && isAtDisk ? AT_DISK_ROUNDS : QUIET_ROUNDS;
   }
 
   #runTurns(): void {
-    for (let turns = 0; this.#turns.length > 0 && !this.#dead; turns++) {
+    for (let turns = 0; this.#turnCount > 0 && !this.#dead; turns++) {
       if (turns > TURNS_MAX) throw new Error(`node ${this.node} takes turns without end`);
       const due = this.#turns;
+      const count = this.#turnCount;
       this.#turns = this.#spareTurns;
-      for (let i = 0; i < due.length && !this.#dead; i++) due[i]!();
-      while (due.length > 0) due.pop();
+      this.#turnCount = 0;
+      for (let i = 0; i < count && !this.#dead; i++) due[i]!();
       this.#spareTurns = due;
     }
   }

@@ -2,7 +2,20 @@
 // promises to need nothing of it but that it never goes back.
 
 import type { Clock, Timer } from '../node/clock.ts';
+import type { SimEvent } from './event-queue.ts';
 import type { Process } from './process.ts';
+
+class SimTimer implements Timer {
+  readonly #event: SimEvent;
+
+  constructor(event: SimEvent) {
+    this.#event = event;
+  }
+
+  cancel(): void {
+    this.#event.run = null;
+  }
+}
 
 export class SimClock implements Clock {
   readonly #process: Process;
@@ -25,8 +38,7 @@ export class SimClock implements Clock {
     const us = Math.ceil((delayMs * 1e9) / (1e6 + this.#driftPpm));
     // At least a moment: with fractions of milliseconds, time that is due may look due just not yet,
     // and a clock that stands still would be asked for ever.
-    const event = world.after(Math.max(us, 1), 'timer', this.#process, fire);
-    return { cancel: () => world.cancel(event) };
+    return new SimTimer(world.after(Math.max(us, 1), 'timer', this.#process, fire));
   }
 
   endOfTurn(run: () => void): void {

@@ -128,18 +128,22 @@ export class SimDisk implements Disk {
   }
 
   open(path: Path, create: 'new' | 'never' | 'ifMissing'): Promise<DiskFile> {
+    const known = this.#names.get(path);
+    if (known !== undefined || create === 'never') {
+      return this.#look(() => {
+        if (known === undefined) throw this.#error(`${path} does not exist`);
+        if (create === 'new') throw this.#error(`${path} exists already`);
+        return new OpenFile(this, this.#process!, path, known);
+      });
+    }
     return this.#operate(OPERATION_US, () => {
-      const known = this.#names.get(path);
-      if (known !== undefined && create === 'new') throw this.#error(`${path} exists already`);
-      if (known !== undefined) return new OpenFile(this, this.#process!, path, known);
-      if (create === 'never') throw this.#error(`${path} does not exist`);
       if (!this.#names.hasParent(path)) throw this.#error(`the directory of ${path} is missing`);
       return new OpenFile(this, this.#process!, path, this.#names.create(path));
     });
   }
 
   list(dir: Path): Promise<string[]> {
-    return this.#operate(OPERATION_US, () => this.#names.list(dir));
+    return this.#look(() => this.#names.list(dir));
   }
 
   makeDir(dir: Path): Promise<void> {
@@ -175,7 +179,7 @@ export class SimDisk implements Disk {
   }
 
   lock(path: Path): Promise<DiskLock> {
-    return this.#operate(OPERATION_US, () => {
+    return this.#look(() => {
       if (this.#locks.has(path)) {
         throw new StorageError('LOCKED', `${this.describe(path)} is locked by another node`);
       }
@@ -198,13 +202,15 @@ export class SimDisk implements Disk {
     return this.#operate(us, apply);
   }
 
-  /** Changes nothing that a crash could show, and takes no time. */
+  /** Not counted among the operations: nothing depends on it. */
   close(owner: Process): Promise<void> {
     if (owner !== this.#process || this.#halted) return new Promise(() => {});
-    owner.world.activity += 1;
-    owner.stirred = true;
-    owner.touch();
+    this.#stir(owner);
     return Promise.resolve();
+  }
+
+  lookFor<T>(owner: Process, look: () => T): Promise<T> {
+    return owner === this.#process ? this.#look(look) : new Promise(() => {});
   }
 
   sync(owner: Process, file: SimFile): Promise<void> {
@@ -247,6 +253,27 @@ export class SimDisk implements Disk {
   }
 
   // -------------------------------------------------------------------------- inside
+
+  /**
+   * An operation that leaves nothing for a crash to show: before, during and after it are the same
+   * to everybody else, so it takes no time and is no event. The process may die with it all the same.
+   */
+  #look<T>(look: () => T): Promise<T> {
+    const process = this.#process;
+    if (process === null || this.#halted || this.#counts()) return new Promise(() => {});
+    this.#stir(process);
+    try {
+      return Promise.resolve(look());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #stir(process: Process): void {
+    process.world.activity += 1;
+    process.stirred = true;
+    process.touch();
+  }
 
   /** `apply` takes effect at once, `settle` (durability) when the operation completes. */
   #operate<T>(us: number, apply: () => T, settle?: () => void, isSync = false): Promise<T> {
@@ -370,11 +397,11 @@ class OpenFile implements DiskFile {
   }
 
   size(): Promise<number> {
-    return this.#operate(OPERATION_US, () => this.#file.size);
+    return this.#look(() => this.#file.size);
   }
 
   read(offset: number, length: number): Promise<Uint8Array> {
-    return this.#operate(OPERATION_US, () => this.#file.read(offset, length));
+    return this.#look(() => this.#file.read(offset, length));
   }
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -409,6 +436,13 @@ class OpenFile implements DiskFile {
   close(): Promise<void> {
     this.#closed = true;
     return this.#disk.close(this.#owner);
+  }
+
+  #look<T>(look: () => T): Promise<T> {
+    return this.#disk.lookFor(this.#owner, () => {
+      if (this.#closed) throw this.#closedError();
+      return look();
+    });
   }
 
   #operate<T>(us: number, apply: () => T): Promise<T> {

@@ -26,10 +26,15 @@ class Image {
     return this.#bytes;
   }
 
+  /** No copy if it can be had without: whoever writes next makes one. */
   read(offset: number, length: number): Uint8Array {
     const end = Math.max(offset, Math.min(this.size, offset + length));
+    if (end <= this.#bytes.length) {
+      this.#isShared = true;
+      return this.#bytes.subarray(offset, end);
+    }
     const result = new Uint8Array(end - offset);
-    if (offset < this.#bytes.length) result.set(this.#bytes.subarray(offset, end));
+    if (offset < this.#bytes.length) result.set(this.#bytes.subarray(offset));
     return result;
   }
 
@@ -42,8 +47,8 @@ class Image {
 
   resize(size: number): void {
     if (size < this.#bytes.length) {
-      if (this.#isShared) this.#reserve(size);
-      this.#bytes.fill(0, size);
+      if (this.#isShared) this.#own(this.#bytes.slice(0, size));
+      else this.#bytes.fill(0, size);
     }
     this.size = size;
   }
@@ -68,7 +73,11 @@ class Image {
     const { length } = this.#bytes;
     const own = new Uint8Array(end <= length ? length : Math.max(end, 2 * length, FIRST_BYTES));
     own.set(this.#bytes);
-    this.#bytes = own;
+    this.#own(own);
+  }
+
+  #own(bytes: Uint8Array): void {
+    this.#bytes = bytes;
     this.#isShared = false;
   }
 }
@@ -158,8 +167,9 @@ export class SimFile {
     return used;
   }
 
+  /** A copy. */
   peekDurable(offset: number, length: number): Uint8Array {
-    return this.#durable.read(offset, length);
+    return this.#durable.read(offset, length).slice();
   }
 
   /** A copy without what is not durable. */

@@ -183,9 +183,9 @@ export class WatchedStore implements LogStore {
     return this.#store.logBytes;
   }
 
+  /** A part of starting, which is tracked itself. */
   bootstrap(state: PersistentState): Promise<void> {
-    const done = this.#store.bootstrap(state).then(() => this.#shadow.didBootstrap());
-    return this.#tracked(done);
+    return this.#store.bootstrap(state).then(() => this.#shadow.didBootstrap());
   }
 
   append(batch: LogBatch, done: Done): void {

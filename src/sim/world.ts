@@ -9,8 +9,7 @@
 // - most events resolve no promise: the next event follows in the same synchronous loop;
 // - an append to the log is written one microtask later: `shallow`, one or two rounds;
 // - whatever resolved a promise or began an asynchronous call gets rounds until nothing that the
-//   world can see (disk, clock, store) has happened for QUIET_ROUNDS of them; fewer once its only
-//   call waits for the disk.
+//   world can see (disk, clock, store) has happened for as many of them as its `patience`.
 //
 // The order of microtasks is part of the language, so this is as deterministic as the rest.
 
@@ -18,13 +17,9 @@ import { type EventKind, EventQueue, type SimEvent } from './event-queue.ts';
 import { mix32 } from './prng.ts';
 import type { Process } from './process.ts';
 
-/** Chains of awaits that end without touching disk, clock or store are shorter than this. */
-const QUIET_ROUNDS = 24;
 /** Recovery goes through what it has read in steps that nobody sees: it is waited for longer. */
 const BUSY_TURNS = 1000;
 const SHALLOW_ROUNDS = 3;
-/** Enough for what a call does beside the operation that it waits for. */
-const AT_DISK_ROUNDS = 4;
 const TURNS_MAX = 100_000;
 
 const PEERS: readonly EventKind[] = ['deliver', 'notice'];
@@ -45,11 +40,12 @@ export class World {
   events = 0;
   /** Raised by everything that production code does to its surroundings. */
   activity = 0;
-  /** Processes to look at after the running event. */
-  readonly dirty: Process[] = [];
   /** Ends the run after the current event: a broken invariant. */
   halted = false;
   readonly #queue = new EventQueue();
+  /** The first `#dirtyCount` are to be looked at after the running event. */
+  readonly #dirty: Process[] = [];
+  #dirtyCount = 0;
   #low = 0x243f6a88;
   #high = 0x13198a2e;
 
@@ -73,6 +69,12 @@ export class World {
 
   cancel(event: SimEvent): void {
     event.run = null;
+  }
+
+  /** For processes only: code of this one runs in this event. */
+  lookAt(process: Process): void {
+    this.#dirty[this.#dirtyCount] = process;
+    this.#dirtyCount += 1;
   }
 
   /** Stops a process until then, or lets a stopped one go on earlier. */
@@ -153,21 +155,22 @@ export class World {
 
   #runTurns(): void {
     // The list may grow while it is walked.
-    for (let i = 0; i < this.dirty.length; i++) this.dirty[i]!.runTurns();
+    for (let i = 0; i < this.#dirtyCount; i++) this.#dirty[i]!.runTurns();
   }
 
   /** False once every touched process has come to rest; then the list is empty. */
   #isUnsettled(): boolean {
-    if (this.dirty.length === 0) return false;
+    if (this.#dirtyCount === 0) return false;
     if (this.#readiness() !== 'none') return true;
-    for (let last = this.dirty.pop(); last !== undefined; last = this.dirty.pop()) last.clean();
+    for (let i = 0; i < this.#dirtyCount; i++) this.#dirty[i]!.clean();
+    this.#dirtyCount = 0;
     return false;
   }
 
   #readiness(): 'none' | 'shallow' | 'deep' {
     let result: 'none' | 'shallow' = 'none';
-    for (let i = 0; i < this.dirty.length; i++) {
-      const { readiness } = this.dirty[i]!;
+    for (let i = 0; i < this.#dirtyCount; i++) {
+      const { readiness } = this.#dirty[i]!;
       if (readiness === 'deep') return 'deep';
       if (readiness === 'shallow') result = 'shallow';
     }
@@ -175,22 +178,26 @@ export class World {
   }
 
   #deepRounds(): number {
-    for (const process of this.dirty) if (!process.isAtDisk) return QUIET_ROUNDS;
-    return AT_DISK_ROUNDS;
+    let rounds = 0;
+    for (let i = 0; i < this.#dirtyCount; i++) rounds = Math.max(rounds, this.#dirty[i]!.patience);
+    return rounds;
   }
 
   #isBusy(): boolean {
-    for (const process of this.dirty) if (process.isBusy) return true;
+    for (let i = 0; i < this.#dirtyCount; i++) if (this.#dirty[i]!.isBusy) return true;
     return false;
   }
 
   /** The log does more than hand a batch to the disk: it begins a new segment. */
   #stir(): void {
-    for (const process of this.dirty) process.stirred ||= process.readiness === 'shallow';
+    for (let i = 0; i < this.#dirtyCount; i++) {
+      const process = this.#dirty[i]!;
+      process.stirred ||= process.readiness === 'shallow';
+    }
   }
 
   #calm(): void {
-    for (const process of this.dirty) process.calm();
+    for (let i = 0; i < this.#dirtyCount; i++) this.#dirty[i]!.calm();
   }
 }
 

@@ -32,7 +32,8 @@ export class Persister {
   constructor(store: LogStore, host: PersisterHost) {
     this.#store = store;
     this.#host = host;
-    store.onFailure = error => this.#failed(error);
+    const failed = (error: Error) => this.#failed(error);
+    store.onFailure = failed;
   }
 
   get inFlight(): number {

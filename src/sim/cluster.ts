@@ -75,12 +75,16 @@ export class Cluster {
     const driftPpm = drawDrift(plan.driftPpm, chance);
     const cell = plan.durableMachine ? { bytes: null } : null;
     const member = new Member(id, disk, shadow.node(id), { driftPpm, cell, isFounder });
-    disk.onDeath = () => {
+    // V8 puts a function that is written where it is assigned to a property among the old objects; there
+    // it holds all of a run until the next full collection. Named first, it goes with the run.
+    const died = () => {
       world.after(0, 'fault', null, () => this.kill(member, this.#anyLoss(chance)));
     };
-    disk.onSyncError = () => {
+    const syncFailed = () => {
       member.shadow.syncFailed = true;
     };
+    disk.onDeath = died;
+    disk.onSyncError = syncFailed;
     this.members.push(member);
     return member;
   }

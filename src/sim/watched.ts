@@ -83,7 +83,8 @@ export class WatchedCore implements Core {
     this.#watch = watch;
     this.#raft = new Raft(config, state, appliedIndex);
     watch.begins(config, state, { commitIndex: this.#raft.report().commitIndex, appliedIndex });
-    this.#raft.listener = event => this.#stepped(event);
+    const stepped = (event: TraceEvent) => this.#stepped(event);
+    this.#raft.listener = stepped;
     this.#commitIndex = this.#raft.report().commitIndex;
     this.#notedCommit = 0;
   }
@@ -156,7 +157,8 @@ export class WatchedStore implements LogStore {
     this.#store = store;
     this.#process = process;
     this.#shadow = shadow;
-    shadow.newestFile = () => store.newestSnapshot;
+    const newestFile = () => store.newestSnapshot;
+    shadow.newestFile = newestFile;
   }
 
   get identity(): Identity {

@@ -7,6 +7,7 @@ import { isRefusal } from '../kv/store.ts';
 import { WatchHub } from '../kv/watch-hub.ts';
 import type { ApplyBatch, Machine } from '../node/machine.ts';
 import type { LogId } from '../raft/types.ts';
+import { toBytes } from './kv-protocol.ts';
 import { hashBytes, hashText, mix32 } from './prng.ts';
 import type { Process } from './process.ts';
 
@@ -14,7 +15,6 @@ import type { Process } from './process.ts';
 const HASH_EVERY = 64;
 /** So few that a deletion of a handful of keys takes several turns. */
 const LONG_KEYS_A_TURN = 1;
-const encoder = new TextEncoder();
 
 export interface WatchSettings {
   readonly queueEventsMax: number;
@@ -117,8 +117,8 @@ export class HeardKvMachine implements Machine {
 
   range(request: KvRequest & { kind: 'range' }): unknown {
     return this.#machine.range({
-      key: encoder.encode(request.key),
-      rangeEnd: encoder.encode(request.rangeEnd ?? ''),
+      key: toBytes(request.key),
+      rangeEnd: toBytes(request.rangeEnd ?? ''),
       limit: 0,
       revision: 0,
       sortOrder: 0,

@@ -28,19 +28,19 @@ class Fields {
   }
 
   text(field: number, value: string): this {
-    return this.bytes(field, encoder.encode(value));
+    return this.bytes(field, toBytes(value));
   }
 
   /** Also when it is empty. */
   message(field: number, value: Uint8Array): this {
     this.#varint(field * 8 + 2);
     this.#varint(value.length);
-    for (const byte of value) this.#bytes.push(byte);
+    for (let i = 0; i < value.length; i++) this.#bytes.push(value[i]!);
     return this;
   }
 
   done(): Uint8Array {
-    return Uint8Array.from(this.#bytes);
+    return new Uint8Array(this.#bytes);
   }
 
   #varint(value: number): void {
@@ -51,6 +51,17 @@ class Fields {
     }
     this.#bytes.push(rest);
   }
+}
+
+/** Most texts here are short and plain: an encoder would cost more than the rest of the message. */
+export function toBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return encoder.encode(text);
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 export function encodeRequest(request: KvRequest): Uint8Array {

@@ -111,8 +111,8 @@ export class Replay {
     const first = entries[0];
     if (first === undefined) return;
     shape.append(entries);
-    const held = this.#entries[0];
-    if (held !== undefined) this.#entries.length = Math.max(0, first.index - held.index);
+    const kept = first.index - (this.#entries[0] ?? first).index;
+    if (kept < this.#entries.length) this.#entries.length = Math.max(0, kept);
     for (let i = 0; i < entries.length; i++) this.#entries.push(entries[i]!);
     this.#maxIndex = Math.max(this.#maxIndex, entries[entries.length - 1]!.index);
   }

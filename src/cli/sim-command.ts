@@ -41,7 +41,7 @@ export const simCommand = buildCommand<SimFlags, [], CliContext>({
         default: 'core',
         brief: 'What runs on the nodes: small registers, or the key-value store',
       },
-      plan: parsed(parsePlan, 'JSON', "Settings instead of the seed's own"),
+      plan: parsed(parsePlan, 'JSON', "Settings instead of the seed's own, or `usual`"),
       faults: parsed(parseNumbers, 'N,N', 'With --seed: only these of its faults, or none'),
       operations: parsed(parseNumbers, 'N,N', 'With --seed: only these of its operations'),
       shrink: { ...switchedOff, brief: 'With --seed: look for the smallest run that fails alike' },

@@ -19,8 +19,9 @@ describe('flags', () => {
     expect(() => parseNumbers('3,,7')).toThrow();
   });
 
-  test('a plan is an object of JSON', () => {
-    expect(parsePlan('{"nodes":3}')).toEqual({ nodes: 3 });
+  test('a plan is an object of JSON, or a name', () => {
+    expect(parsePlan('{"nodes":3}')).toEqual({ settings: { nodes: 3 } });
+    expect(parsePlan('usual')).toEqual({ name: 'usual' });
     for (const wrong of ['', '{', '[]', 'null', '7']) {
       expect(() => parsePlan(wrong), wrong).toThrow('a plan is a JSON object');
     }

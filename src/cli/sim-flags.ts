@@ -11,6 +11,12 @@ export interface SeedRange {
   readonly last: number;
 }
 
+/** One of the two. */
+export interface GivenPlan {
+  readonly name?: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
 export interface SimFlags {
   readonly seed?: number;
   readonly seeds?: SeedRange;
@@ -18,8 +24,8 @@ export interface SimFlags {
   readonly hours?: number;
   readonly workers: number;
   readonly stack: (typeof STACKS)[number];
-  /** Checked against the names of a plan when the simulator is there to know them. */
-  readonly plan?: Readonly<Record<string, unknown>>;
+  /** Settings, or the name of a plan; checked when the simulator is there to know them. */
+  readonly plan?: GivenPlan;
   readonly faults?: readonly number[];
   readonly operations?: readonly number[];
   readonly shrink: boolean;
@@ -44,7 +50,9 @@ export function parseNumbers(text: string): readonly number[] {
   return text === 'none' ? [] : text.split(',').map(parseCount);
 }
 
-export function parsePlan(text: string): Readonly<Record<string, unknown>> {
+/** `usual`, or settings as JSON. */
+export function parsePlan(text: string): GivenPlan {
+  if (/^[a-z]+$/.test(text) && text !== 'null') return { name: text };
   let plan: unknown;
   try {
     plan = JSON.parse(text);
@@ -54,7 +62,7 @@ export function parsePlan(text: string): Readonly<Record<string, unknown>> {
   if (typeof plan !== 'object' || plan === null || Array.isArray(plan)) {
     throw new Error('a plan is a JSON object, like {"nodes":3,"classes":["crash"]}');
   }
-  return plan as Readonly<Record<string, unknown>>;
+  return { settings: plan as Readonly<Record<string, unknown>> };
 }
 
 export function parseTime(text: string, max: number): number {

@@ -1,6 +1,12 @@
 // `kontiki sim`: what of the simulator a person asked for.
 
-import { drawPlan, FAULT_CLASSES, type Plan, type SimulateOptions } from '../sim/index.ts';
+import {
+  drawPlan,
+  FAULT_CLASSES,
+  NAMED_PLANS,
+  type Plan,
+  type SimulateOptions,
+} from '../sim/index.ts';
 import type { CliContext } from './context.ts';
 import { reporting, usageError } from './report.ts';
 import type { SimFlags } from './sim-flags.ts';
@@ -37,11 +43,20 @@ function optionsOf({ stack, plan, faults, operations }: SimFlags): Omit<Simulate
     ...(faults === undefined ? {} : { faults }),
     ...(operations === undefined ? {} : { operations }),
   };
-  return { stack, only, ...(plan === undefined ? {} : { plan: checkedPlan(plan) }) };
+  if (plan === undefined) return { stack, only };
+  const { name, settings } = plan;
+  return { stack, only, plan: name === undefined ? checked(settings ?? {}) : named(name, stack) };
+}
+
+function named(name: string, stack: SimFlags['stack']): Partial<Plan> {
+  const plan = Object.hasOwn(NAMED_PLANS, name) ? NAMED_PLANS[name] : undefined;
+  if (plan !== undefined) return plan(stack);
+  const names = Object.keys(NAMED_PLANS).join(', ');
+  throw usageError(`--plan: there is no plan ${name}. Give settings as JSON, or a name: ${names}.`);
 }
 
 /** A setting that is misspelt would silently be none. */
-function checkedPlan(given: Readonly<Record<string, unknown>>): Partial<Plan> {
+function checked(given: Readonly<Record<string, unknown>>): Partial<Plan> {
   const known = drawPlan({ seed: 0 }) as unknown as Readonly<Record<string, unknown>>;
   for (const [name, value] of Object.entries(given)) {
     if (!(name in known)) {

@@ -98,6 +98,7 @@ class Client {
   /** Where it got an answer last time. */
   #favourite: Member | null = null;
   #current: Call | null = null;
+  #begunAt = 0;
 
   constructor(all: Clients, parts: ClientParts, id: number) {
     this.id = id;
@@ -107,8 +108,10 @@ class Client {
     this.#usesSession = this.#chance.chance(parts.plan.sessionShare);
   }
 
+  /** The next call comes at its time, or when the last one has ended. */
   start(): void {
-    this.#later(this.#thinkUs(), () => this.#begin());
+    const at = this.#begunAt + this.#pauseUs();
+    this.#later(Math.max(0, at - this.#parts.world.now), () => this.#begin());
   }
 
   /** Gives up what has taken too long. */
@@ -170,6 +173,7 @@ class Client {
 
   #begin(): void {
     if (this.#all.stopped) return;
+    this.#begunAt = this.#parts.world.now;
     if (this.#usesSession && this.#session === 0) {
       this.#attempt(this.#open(null, 0, 0));
       return;
@@ -252,7 +256,8 @@ class Client {
     this.start();
   }
 
-  #thinkUs(): number {
+  /** From one call to the next. */
+  #pauseUs(): number {
     const { clients, operationsPerSecond } = this.#parts.plan;
     const mean = (clients * 1e6) / operationsPerSecond;
     return mean * (0.5 + this.#chance.float());

@@ -1,6 +1,7 @@
 // kontiki/sim: a whole cluster in virtual time, from one seed. For testing a state machine of one's
 // own under every fault there is, see OwnMachine.
 
+export { NAMED_PLANS } from './named-plans.ts';
 export { type OwnMachine, simulateMachine, workloadOf } from './own-machine.ts';
 export { PROPERTIES, type PropertyId } from './properties.ts';
 export { failureReport, type ReportOptions } from './report.ts';

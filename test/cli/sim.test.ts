@@ -19,6 +19,19 @@ test('one seed ends with its hash, and the same seed with the same hash', async 
   expect(runs[1]!.stdout).toBe(runs[0]!.stdout);
 });
 
+test('a plan that has a name sets what it says, for the stack that runs', async () => {
+  const seen = [];
+  for (const stack of ['core', 'kv']) {
+    const args = ['sim', '--seed', '7', '--stack', stack, '--plan', 'usual', '--json'];
+    const { plan } = JSON.parse((await runHere(args)).stdout);
+    seen.push([plan.nodes, plan.tickMs, plan.operationsPerSecond]);
+  }
+  expect(seen).toEqual([
+    [3, 100, 10],
+    [3, 100, 50],
+  ]);
+});
+
 test('a seed that breaks something exits with 1 and says how to run it again', async () => {
   const { code, stdout } = await runHere(['sim', '--seed', '11', '--plan', SLOW]);
   expect(code).toBe(1);
@@ -56,6 +69,7 @@ test('a trace file holds every step of every core, versioned', async () => {
 
 test.each<[string, string[], string]>([
   ['a setting that does not exist', ['--seed', '1', '--plan', '{"nodez":3}'], 'did you mean nodes'],
+  ['a plan that does not exist', ['--plan', 'usul'], 'there is no plan usul'],
   ['a class that does not exist', ['--plan', '{"classes":["crsh"]}'], 'did you mean crash'],
   ['a setting of another type', ['--plan', '{"nodes":"3"}'], 'nodes must be a number'],
   ['a time for one seed', ['--seed', '1', '--minutes', '1'], 'Give either --seed or --minutes'],

@@ -58,9 +58,11 @@ export class Cluster {
   snapshotsInstalled = 0;
   snapshotsTaken = 0;
   readonly #parts: ClusterParts;
+  readonly #settings: Omit<RaftConfig, 'id' | 'random'>;
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
+    this.#settings = settingsOf(parts.plan);
     const voters = Array.from({ length: parts.plan.nodes }, (_, i) => i + 1);
     this.founding = { ...NO_CONFIG, voters };
     for (const id of voters) this.add(id, true);
@@ -141,9 +143,12 @@ export class Cluster {
     incarnation.driver?.kill();
     void incarnation.transport.close();
     incarnation.process.die();
-    const { renamesLost } = member.disk;
-    member.disk.release(loss);
-    if (member.disk.renamesLost > renamesLost) this.#parts.judge.mark('renameLost');
+    const { disk } = member;
+    const { renamesLost } = disk;
+    disk.release(loss);
+    if (disk.renamesLost > renamesLost) this.#parts.judge.mark('renameLost');
+    if (disk.shortWrites > 0) this.#parts.judge.mark('shortWrite');
+    disk.shortWrites = 0;
   }
 
   pause(member: Member, untilUs: number): void {
@@ -225,23 +230,9 @@ export class Cluster {
     return { segmentBytes, alignBytes, trailingEntries };
   }
 
-  #raftConfig(member: Member): RaftConfig {
-    const { plan, seed } = this.#parts;
-    const chance = Prng.stream(seed, 'raft', member.id, member.starts);
-    const { electionTicks, heartbeatTicks, appendEntriesMax, leaseReads } = plan;
-    const { inflightMessagesMax, trailingEntries } = plan;
-    return {
-      ...DEFAULTS,
-      id: member.id,
-      random: () => chance.float(),
-      electionTicks,
-      heartbeatTicks,
-      appendEntriesMax,
-      inflightMessagesMax,
-      trailingEntries,
-      leaseReads,
-      promoteLagMax: 50,
-    };
+  #raftConfig({ id, starts }: Member): RaftConfig {
+    const chance = Prng.stream(this.#parts.seed, 'raft', id, starts);
+    return { ...this.#settings, id, random: () => chance.float() };
   }
 
   #events(member: Member, { process }: Incarnation): DriverEvents {
@@ -327,6 +318,13 @@ export class Cluster {
     const torn = this.#parts.plan.classes.includes('tornWrites');
     return chance.pick(torn ? [null, 'lost', 'torn', 'torn'] : [null, 'lost', 'kept']);
   }
+}
+
+function settingsOf(plan: Plan): Omit<RaftConfig, 'id' | 'random'> {
+  const { electionTicks, heartbeatTicks, appendEntriesMax, leaseReads } = plan;
+  const { inflightMessagesMax, trailingEntries } = plan;
+  const window = { appendEntriesMax, inflightMessagesMax, trailingEntries };
+  return { ...DEFAULTS, electionTicks, heartbeatTicks, ...window, leaseReads, promoteLagMax: 50 };
 }
 
 /** Reasons after which a node is never started again. */

@@ -199,14 +199,15 @@ describe('SimDisk', () => {
     await bench.run(disk => create(disk, 'a'));
   });
 
-  test('a full disk refuses growth and takes overwrites', async () => {
+  test('a full disk takes overwrites, and of a write that grows the file only what fits', async () => {
     const bench = new Bench();
     await bench.run(async disk => (await create(disk, 'a')).write(0, bytes('1234')));
     bench.disk.mood.full = true;
     await bench.run(async disk => (await disk.open('a', 'never')).write(0, bytes('5678')));
     const grow = bench.run(async disk => (await disk.open('a', 'never')).write(2, bytes('9999')));
     await expect(grow).rejects.toThrow('no space left');
-    expect(await bench.read('a')).toBe('5678');
+    expect(await bench.read('a')).toBe('5699');
+    expect(bench.disk.shortWrites).toBe(1);
   });
 
   test('dieAt stops the process at that very operation', async () => {

@@ -52,6 +52,8 @@ export class SimDisk implements Disk {
   operations = 0;
   /** Renames that a power loss took back, because their directory was not synced. */
   renamesLost = 0;
+  /** Writes of which a full disk took only a part. */
+  shortWrites = 0;
   readonly #name: string;
   readonly #chance: Prng;
   #process: Process | null = null;
@@ -226,9 +228,10 @@ export class SimDisk implements Disk {
     world.digest(digestOf(bytes));
     const dies = this.#counts();
     if (dies && this.#chance.chance(0.5)) return;
-    const error = this.#growthError(file, offset + bytes.length);
+    const error = this.growthError(file, offset + bytes.length);
     const before = this.#latent?.file === null ? file.peekDurable(offset, SECTOR_BYTES) : null;
     if (error === null) file.write(offset, bytes);
+    else this.writeWhatFits(file, offset, bytes);
     if (dies) return;
     const mark = file.mark();
     owner.logWrites += 1;
@@ -247,9 +250,18 @@ export class SimDisk implements Disk {
     });
   }
 
+  /** A short write: a disk without room takes what goes into the space that the file has already. */
+  writeWhatFits(file: SimFile, offset: number, bytes: Uint8Array): void {
+    const fits = Math.min(bytes.length, file.size - offset);
+    if (fits <= 0) return;
+    this.shortWrites += 1;
+    file.write(offset, bytes.subarray(0, fits));
+  }
+
   /** Null, or why a file can't become this large. */
   growthError(file: SimFile, size: number): StorageError | null {
-    return this.#growthError(file, size);
+    if (!this.mood.full || size <= file.size) return null;
+    return new StorageError('FULL', `${this.#name}: no space left`);
   }
 
   // -------------------------------------------------------------------------- inside
@@ -335,11 +347,6 @@ export class SimDisk implements Disk {
     return true;
   }
 
-  #growthError(file: SimFile, size: number): StorageError | null {
-    if (!this.mood.full || size <= file.size) return null;
-    return new StorageError('FULL', `${this.#name}: no space left`);
-  }
-
   #noteWrite(file: SimFile, offset: number, bytes: Uint8Array, before: Uint8Array | null): void {
     const latent = this.#latent!;
     if (latent.file === null) {
@@ -407,7 +414,11 @@ class OpenFile implements DiskFile {
   write(offset: number, bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();
     return this.#operate(2 * OPERATION_US, () => {
-      this.#checkGrowth(offset + copy.length);
+      const error = this.#disk.growthError(this.#file, offset + copy.length);
+      if (error !== null) {
+        this.#disk.writeWhatFits(this.#file, offset, copy);
+        throw error;
+      }
       this.#file.write(offset, copy);
     });
   }
@@ -424,7 +435,8 @@ class OpenFile implements DiskFile {
 
   allocate(size: number): Promise<void> {
     return this.#operate(OPERATION_US, () => {
-      this.#checkGrowth(size);
+      const error = this.#disk.growthError(this.#file, size);
+      if (error !== null) throw error;
       if (size > this.#file.size) this.#file.resize(size);
     });
   }
@@ -450,11 +462,6 @@ class OpenFile implements DiskFile {
       if (this.#closed) throw this.#closedError();
       return apply();
     });
-  }
-
-  #checkGrowth(size: number): void {
-    const error = this.#disk.growthError(this.#file, size);
-    if (error !== null) throw error;
   }
 
   #closedError(): StorageError {

@@ -1,6 +1,6 @@
-// Memory for the payloads that a recovery keeps. Most batches are small, and a typed array with a
-// buffer of its own costs more than reading them: many share one buffer. Their entries leave the log
-// in order, so a buffer is not held for long by the last of them.
+// Memory for payloads that are kept for a while, as by recovery. Most are small, and a typed array with
+// a buffer of its own costs more than reading one: many share one buffer. Their entries leave the log in
+// order, so a buffer is not held for long by the last of them.
 
 const SLAB_BYTES = 16 * 1024;
 /** Larger payloads get a buffer of their own. */

@@ -2,7 +2,7 @@
 // other, each a kind byte, from, to, term and the fields of its kind in the order of messages.ts.
 // Fields that may be -1 are written plus one.
 
-import type { Message, RefusalReason } from '../raft/messages.ts';
+import type { AppendRequest, Message, RefusalReason } from '../raft/messages.ts';
 import type { ConfigChange, LogId, Proposal } from '../raft/types.ts';
 import { NO_DATA } from '../raft/types.ts';
 import { ByteReader, type ByteWriter, WireError } from './bytes.ts';
@@ -155,18 +155,8 @@ function decodeMessage(r: ByteReader): Message {
   const to = r.varint();
   const term = r.varint();
   switch (code) {
-    case CODE.append: {
-      const prev = decodeLogId(r);
-      const leaderCommit = r.varint();
-      const acknowledged = r.varint();
-      const round = r.varint();
-      const entries = decodeEntries(r);
-      if (entries.length > 0 && entries[0]!.index !== prev.index + 1) {
-        throw new WireError('entries do not follow prev');
-      }
-      const news = { leaderCommit, acknowledged, round };
-      return { kind: 'append', from, to, term, prev, entries, ...news };
-    }
+    case CODE.append:
+      return decodeAppend(r, from, to, term);
     case CODE.appendAccepted:
       return { kind: 'appendAccepted', from, to, term, match: r.varint(), round: r.varint() };
     case CODE.appendRejected: {
@@ -194,6 +184,29 @@ function decodeMessage(r: ByteReader): Message {
     default:
       return decodeRareMessage(r, code, from, to, term);
   }
+}
+
+function decodeAppend(r: ByteReader, from: number, to: number, term: number): AppendRequest {
+  const prev = decodeLogId(r);
+  const leaderCommit = r.varint();
+  const acknowledged = r.varint();
+  const round = r.varint();
+  const entries = decodeEntries(r);
+  if (entries.length > 0 && entries[0]!.index !== prev.index + 1) {
+    throw new WireError('entries do not follow prev');
+  }
+  // In the order in which the core makes them: then the core sees objects of one shape only.
+  return {
+    kind: 'append',
+    from,
+    to,
+    term,
+    prev,
+    entries,
+    leaderCommit,
+    acknowledged,
+    round,
+  };
 }
 
 function decodeRareMessage(

@@ -3,13 +3,17 @@
 
 import type { Plan, Stack } from './types.ts';
 
-/** Three nodes with etcd's timing; the log is written sector by sector. Every kind of trouble has its effect. */
+/**
+ * Three nodes with etcd's timing, and a log that is written sector by sector. Messages stay objects, so
+ * there is nothing for `corrupt` to change; every other kind of trouble has its effect.
+ */
 const USUAL: Partial<Plan> = {
   nodes: 3,
   tickMs: 100,
   heartbeatTicks: 1,
   electionTicks: 10,
   turnUs: 0,
+  encode: false,
   segmentBytes: 131_072,
   alignBytes: 512,
 };

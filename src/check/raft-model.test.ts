@@ -42,6 +42,13 @@ const ack = ([from, to, term]: Envelope, match: number): Of<'appendAccepted'> =>
   return { kind: 'appendAccepted', from, to, term, match };
 };
 
+/** What a snapshot of the first entry says, and a log that has it. */
+function atEntry1() {
+  const founding = config([1, 2, 3]);
+  const meta = { last: { term: 1, index: 1 }, config: founding };
+  return { meta, found: { config: founding, term: 1, votedFor: 1, entries: [entry(1, 1)] } };
+}
+
 /** Three servers that say of themselves what a test tells them to say. */
 class Cluster {
   rules: string[] = [];
@@ -58,6 +65,7 @@ class Cluster {
     id: number,
     found: { config: SpecConfig; term?: number; votedFor?: number; entries?: SpecEntry[] },
     asks = false,
+    commitIndex = 0,
   ): void {
     const { term = 0, votedFor = 0, entries = [] } = found;
     const recovered: SpecRecovered = {
@@ -65,9 +73,9 @@ class Cluster {
       snapshot: { last: START, config: found.config },
       entries,
     };
-    this.model.restart(id, recovered, 0, asks);
+    this.model.restart(id, recovered, commitIndex, asks);
     const last = entries.at(-1) ?? START;
-    const places = { commitIndex: 0, stableIndex: last.index, last };
+    const places = { commitIndex, stableIndex: last.index, last };
     this.#states.set(id, { role: 'follower', term, votedFor, ...places });
   }
 
@@ -224,6 +232,14 @@ describe('what Raft does is allowed', () => {
     c.model.written(3);
     const done = { kind: 'snapshotReply', lastIndex: 1, next: -1 } as const;
     c.deliver({ ...done, from: 3, to: 1, term: 1 });
+    expect(c.rules).toEqual([]);
+  });
+
+  test('a snapshot that was received whole before a crash tells what is committed after it', () => {
+    c.commit();
+    const { meta, found } = atEntry1();
+    c.deliver({ kind: 'snapshot', from: 1, to: 2, term: 1, meta });
+    c.restart(2, found, false, 1);
     expect(c.rules).toEqual([]);
   });
 
@@ -417,6 +433,12 @@ describe('what Raft must not do is named', () => {
     c.lead();
     const entries = [entry(1, 1, 99)];
     c.restart(2, { config: config([1, 2, 3]), term: 1, votedFor: 1, entries });
+    expect(c.rules).toEqual(['Restart']);
+  });
+
+  test('learning of a commit in a restart without a snapshot that told of it', () => {
+    c.commit();
+    c.restart(2, atEntry1().found, false, 1);
     expect(c.rules).toEqual(['Restart']);
   });
 

@@ -22,7 +22,6 @@ import {
   isMember,
   isQuorum,
   isVoter,
-  lastOf,
   quorumsMeet,
   type ServerId,
   type SpecConfig,
@@ -33,6 +32,7 @@ import {
   sameEntry,
 } from './raft-spec-log.ts';
 import {
+  describe,
   differences,
   isUpToDate,
   type Matches,
@@ -79,16 +79,14 @@ export class RaftModel {
   /** Restart(i), and Init for a server that has never written. */
   restart(id: ServerId, found: SpecRecovered, commitIndex: number, asks = true): void {
     const s = this.#servers.get(id);
-    const before = s.commitIndex;
+    const known = Math.max(s.commitIndex, s.offered);
     s.asks = asks;
     // [disk]
     if (!s.disk.recover(found)) {
-      const { currentTerm, votedFor } = found.hardState;
-      const log = `a log up to ${place(lastOf(found))}, term ${currentTerm}, vote ${votedFor}`;
-      return this.#forbid(s, 'Restart', `comes back with ${log}: not what it wrote`);
+      return this.#forbid(s, 'Restart', `comes back with ${describe(found)}: not what it wrote`);
     }
     s.restart(found);
-    if (commitIndex > before) this.#forbid(s, 'Restart', `learns that ${commitIndex} is committed`);
+    if (commitIndex > known) this.#forbid(s, 'Restart', `learns that ${commitIndex} is committed`);
     this.#commit(s, commitIndex);
     const { last, config } = found.snapshot;
     if (!sameConfig(config, s.log.configAt(last.index))) {
@@ -171,6 +169,7 @@ export class RaftModel {
         return this.#handleAppendEntriesResponse(s, s.installed, m.from, m.lastIndex);
       case 'snapshot':
         this.#followLeader(s, m);
+        s.offered = Math.max(s.offered, m.meta.last.index);
     }
   }
 

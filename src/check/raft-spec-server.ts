@@ -2,6 +2,7 @@
 // votesGranted, matchIndex, and what it takes to judge messages that leave later than they were made.
 
 import {
+  lastOf,
   type ServerId,
   type SpecConfig,
   SpecDisk,
@@ -41,6 +42,8 @@ export class Server {
   readonly match: Matches = new Map();
   /** ... and to snapshots: a late one may be ignored [ignore]. */
   readonly installed: Matches = new Map();
+  /** The newest snapshot it received of: its file, found whole in a restart, tells of commits [snapshot]. */
+  offered = 0;
   /** In this term the log was found equal to the leader's up to here. */
   agreedTerm = 0;
   agreedIndex = 0;
@@ -135,6 +138,12 @@ function isAs({ role, term, votedFor, log, commitIndex }: Server, now: SpecState
   const isSameLog = last.index === log.lastIndex && last.term === log.lastTerm;
   const isSameTerm = now.term === term && now.votedFor === votedFor;
   return isSameLog && isSameTerm && now.role === role && now.commitIndex === commitIndex;
+}
+
+/** What a restart has found. */
+export function describe(found: SpecRecovered): string {
+  const { currentTerm, votedFor } = found.hardState;
+  return `a log up to ${place(lastOf(found))}, term ${currentTerm}, vote ${votedFor}`;
 }
 
 export function place({ index, term }: SpecPlace): string {

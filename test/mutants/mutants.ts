@@ -156,8 +156,8 @@ export const MUTANTS: readonly Mutant[] = [
     'truncate-always',
     'trap 12, guide 2: truncation without a conflict',
     'replication.ts',
-    'const fresh = entries.findIndex(entry => log.term(entry.index) !== entry.term);',
-    'const fresh = entries.findIndex(entry => entry.index > log.commitIndex);',
+    'while (fresh < entries.length && log.matches(entries[fresh]!)) fresh += 1;',
+    'while (fresh < entries.length && entries[fresh]!.index <= log.commitIndex) fresh += 1;',
   ),
   raft(
     'conflict-kept',
@@ -257,8 +257,8 @@ export const MUTANTS: readonly Mutant[] = [
     'self-ack-before-fsync',
     'trap 14, etcd 14370: own match counted before the own fsync',
     'replication.ts',
-    'id === core.id ? log.stableIndex : ',
-    'id === core.id ? log.lastIndex : ',
+    'id === core.id ? core.log.stableIndex : ',
+    'id === core.id ? core.log.lastIndex : ',
   ),
   raft(
     'apply-before-durable',
@@ -451,7 +451,7 @@ export const MUTANTS: readonly Mutant[] = [
     },
     {
       file: 'src/node/persister.ts',
-      find: '    store.onFailure = error => this.#failed(error);\n',
+      find: '    store.onFailure = failed;\n',
       replace: '',
     },
   ),

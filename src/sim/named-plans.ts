@@ -4,18 +4,20 @@
 import type { Plan, Stack } from './types.ts';
 
 /**
- * Three nodes with etcd's timing, and a log that is written sector by sector. Messages stay objects, so
- * there is nothing for `corrupt` to change; every other kind of trouble has its effect.
+ * Three nodes with etcd's timing and sizes: a run is too short for a snapshot, and messages stay objects.
+ * So `snapshot` and `corrupt` have no effect in it; every other kind of trouble has.
  */
 const USUAL: Partial<Plan> = {
   nodes: 3,
   tickMs: 100,
   heartbeatTicks: 1,
   electionTicks: 10,
-  turnUs: 0,
-  encode: false,
+  snapshotCount: 10_000,
+  trailingEntries: 5000,
   segmentBytes: 131_072,
   alignBytes: 512,
+  turnUs: 0,
+  encode: false,
 };
 
 export const NAMED_PLANS: Readonly<Record<string, (stack: Stack) => Partial<Plan>>> = {
